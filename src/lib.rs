@@ -1,0 +1,7 @@
+//! Foreseal seals what an AI agent intends to do, and decides whether it may, before it does it.
+//!
+//! # The rooms
+//! Arrows go from a row to rows above it only; `tests/architecture.rs` holds that.
+//!
+//! | room | purpose | may use |
+//! |---|---|---|
