@@ -5,3 +5,6 @@
 //!
 //! | room | purpose | may use |
 //! |---|---|---|
+//! | [`merkle`] | RFC 6962 hashes, frontier, proofs, tile arithmetic; pure | – |
+
+pub mod merkle;
