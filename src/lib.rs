@@ -6,5 +6,7 @@
 //! | room | purpose | may use |
 //! |---|---|---|
 //! | [`merkle`] | RFC 6962 hashes, frontier, proofs, tile arithmetic; pure | – |
+//! | [`note`] | signed notes, checkpoints, cosignatures, keys, trust policies; pure | merkle |
 
 pub mod merkle;
+pub mod note;
