@@ -7,6 +7,8 @@
 //! |---|---|---|
 //! | [`merkle`] | RFC 6962 hashes, frontier, proofs, tile arithmetic; pure | – |
 //! | [`note`] | signed notes, checkpoints, cosignatures, keys, trust policies; pure | merkle |
+//! | [`record`] | the nouns: intent, decision, entries, limits, strict JSON, field tree; pure | merkle |
 
 pub mod merkle;
 pub mod note;
+pub mod record;

@@ -1,0 +1,417 @@
+//! Log entries: what a leaf of the Merkle log says.
+//!
+//! A leaf is canonical JSON (RFC 8785) of at most 65,535 bytes. It holds integers, closed enumerations, salted
+//! digests and ids that the service made; names and free text live in encrypted payloads.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::canonical::{is_canonical, to_jcs};
+use super::decision::Outcome;
+use super::field_tree::{Commitment, Seed};
+use super::intent::Call;
+use super::limits;
+use super::time::Timestamp;
+use crate::merkle::Hash;
+
+/// The only entry format version there is.
+pub const ENTRY_VERSION: u8 = 1;
+
+/// One leaf, read.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Entry {
+    /// An agent declared what it will do, and this was decided.
+    Intent(IntentEntry),
+    /// An operator's credential was registered.
+    Operator(OperatorEntry),
+    /// An agent was registered, got a new credential, or was revoked.
+    Agent(AgentEntry),
+    /// A policy bundle became active.
+    Policy(PolicyEntry),
+    /// Counts of requests refused before anything was sealed.
+    Refused(RefusedEntry),
+    /// A type or version this software does not know: carried, hashed, and reported as not understood.
+    Unknown {
+        /// The `type` member.
+        kind: String,
+        /// The `v` member.
+        version: u64,
+    },
+}
+
+/// What an agent declared and what was decided.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IntentEntry {
+    /// Format version.
+    pub v: u8,
+    /// Always `intent`.
+    #[serde(rename = "type")]
+    pub kind: IntentKind,
+    /// The idempotency id.
+    pub id: Uuid,
+    /// When it was decided, by the service's clock; never before the previous leaf's.
+    pub at: Timestamp,
+    /// Leaf index of the entry that registered the agent.
+    pub agent: u64,
+    /// Keyed tag of the session.
+    pub session: SessionTag,
+    /// Counts this agent's entries from 0.
+    pub seq: u64,
+    /// Leaf index of this agent's previous entry; absent for the first.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub prev: Option<u64>,
+    /// Commitment to the declared document.
+    pub declared: Commitment,
+    /// Commitment to the evaluation.
+    pub evaluation: Commitment,
+    /// Leaf index of the entry that registered the key that signed the intent; absent when it was not signed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub signer: Option<u64>,
+    /// The decision over the whole intent.
+    pub outcome: Outcome,
+    /// When a hold ends.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub expires: Option<Timestamp>,
+    /// One per declared call, in their order.
+    pub calls: Vec<SealedCall>,
+    /// Leaf index of the policy that decided; absent when none was active (and everything is denied).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub policy: Option<u64>,
+    /// Version of the deciding engine.
+    pub engine: u32,
+}
+
+/// The sealed verdict on one call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SealedCall {
+    /// The verdict on this call.
+    pub outcome: Outcome,
+    /// Salted digest of the call that may run ([`call_digest`]).
+    pub digest: Hash,
+}
+
+/// Registration of an operator. Leaf 0 is the first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OperatorEntry {
+    /// Format version.
+    pub v: u8,
+    /// Always `operator`.
+    #[serde(rename = "type")]
+    pub kind: OperatorKind,
+    /// Made by the service.
+    pub id: Uuid,
+    /// When.
+    pub at: Timestamp,
+    /// What happened.
+    pub operation: Operation,
+    /// Commitment to the operator's record (name, credential digest).
+    pub declared: Commitment,
+}
+
+/// A change of an agent's registration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentEntry {
+    /// Format version.
+    pub v: u8,
+    /// Always `agent`.
+    #[serde(rename = "type")]
+    pub kind: AgentKind,
+    /// Made by the service.
+    pub id: Uuid,
+    /// When.
+    pub at: Timestamp,
+    /// What happened.
+    pub operation: Operation,
+    /// Leaf index of the entry that registered the agent; absent when this is that entry.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub agent: Option<u64>,
+    /// Leaf index of the operator who did it.
+    pub by: u64,
+    /// Commitment to the agent's record (name, roles, credential digest, public key); absent on `revoke`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub declared: Option<Commitment>,
+    /// The agent's Ed25519 public key (base64 of 32 bytes) when it signs its intents.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub key: Option<Hash>,
+}
+
+/// Activation of a policy bundle.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyEntry {
+    /// Format version.
+    pub v: u8,
+    /// Always `policy`.
+    #[serde(rename = "type")]
+    pub kind: PolicyKind,
+    /// Made by the service.
+    pub id: Uuid,
+    /// When.
+    pub at: Timestamp,
+    /// Leaf index of the operator who did it.
+    pub by: u64,
+    /// Whether the bundle decides or only watches.
+    pub mode: PolicyMode,
+    /// Number of rules.
+    pub rules: u32,
+    /// Commitment to the bundle's record (author, digest, every file).
+    pub declared: Commitment,
+}
+
+/// Requests that were refused before anything was sealed, by HTTP status.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RefusedEntry {
+    /// Format version.
+    pub v: u8,
+    /// Always `refused`.
+    #[serde(rename = "type")]
+    pub kind: RefusedKind,
+    /// Made by the service.
+    pub id: Uuid,
+    /// When.
+    pub at: Timestamp,
+    /// Counted since this time.
+    pub since: Timestamp,
+    /// Counts since then.
+    pub counts: RefusedCounts,
+}
+
+/// Counts of refusals by their HTTP status.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RefusedCounts {
+    /// Malformed requests.
+    #[serde(rename = "400")]
+    pub malformed: u64,
+    /// No or wrong credential.
+    #[serde(rename = "401")]
+    pub unauthenticated: u64,
+    /// A credential that may not do this.
+    #[serde(rename = "403")]
+    pub forbidden: u64,
+    /// The id stands for another body, or is outside its window.
+    #[serde(rename = "409")]
+    pub conflict: u64,
+    /// Too large.
+    #[serde(rename = "413")]
+    pub too_large: u64,
+    /// Too many.
+    #[serde(rename = "429")]
+    pub too_many: u64,
+    /// The service could not take it.
+    #[serde(rename = "503")]
+    pub unavailable: u64,
+}
+
+impl RefusedCounts {
+    /// Whether nothing was refused.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+macro_rules! kind {
+    ($($name:ident = $text:literal),+ $(,)?) => {$(
+        #[doc = concat!("The `type` of a `", $text, "` entry.")]
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+        pub enum $name {
+            #[doc = concat!("`", $text, "`")]
+            #[default]
+            #[serde(rename = $text)]
+            It,
+        }
+    )+};
+}
+kind!(
+    IntentKind = "intent",
+    OperatorKind = "operator",
+    AgentKind = "agent",
+    PolicyKind = "policy",
+    RefusedKind = "refused",
+);
+
+/// What happened to a registration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Operation {
+    /// Made.
+    Register,
+    /// Given a new credential or key.
+    Rotate,
+    /// Ended; its credential is refused from here on.
+    Revoke,
+}
+
+/// Whether a bundle decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PolicyMode {
+    /// Its decisions hold.
+    Enforce,
+}
+
+/// Keyed tag of an agent's session: 16 bytes, base64. Whoever has no session key cannot guess the session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SessionTag(pub [u8; 16]);
+
+impl Serialize for SessionTag {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use base64::Engine as _;
+        serializer.serialize_str(&base64::engine::general_purpose::STANDARD.encode(self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for SessionTag {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        use base64::Engine as _;
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        let bytes = base64::engine::general_purpose::STANDARD.decode(text.as_bytes());
+        let bytes = bytes.map_err(|_| serde::de::Error::custom("the session tag is not base64"))?;
+        let tag = <[u8; 16]>::try_from(bytes.as_slice());
+        tag.map(Self).map_err(|_| serde::de::Error::custom("the session tag is not 16 bytes"))
+    }
+}
+
+/// Why bytes are not an entry.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EntryError {
+    /// Over the 65,535 bytes of an entry bundle's length field.
+    #[error("an entry of {0} bytes is over the limit of 65,535")]
+    TooLarge(usize),
+    /// Not strict JSON in its canonical form.
+    #[error("the entry is not canonical JSON (RFC 8785)")]
+    NotCanonical,
+    /// Canonical JSON, but not of its type's shape.
+    #[error("the entry is no valid \"{kind}\" entry: {problem}")]
+    Shape {
+        /// The `type` member, or what stands in its place.
+        kind: String,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+impl Entry {
+    /// Reads a leaf.
+    ///
+    /// # Errors
+    /// [`EntryError`]. Types and versions that are not known are no error: they are [`Entry::Unknown`].
+    pub fn parse(bytes: &[u8]) -> Result<Self, EntryError> {
+        if bytes.len() > limits::ENTRY_MAX_BYTES {
+            return Err(EntryError::TooLarge(bytes.len()));
+        }
+        let head: Head = serde_json::from_slice(bytes)
+            .map_err(|e| EntryError::Shape { kind: "?".to_owned(), problem: e.to_string() })?;
+        let unknown = |head: Head| {
+            let entry = Self::Unknown { kind: head.kind, version: head.v };
+            if is_canonical(bytes) { Ok(entry) } else { Err(EntryError::NotCanonical) }
+        };
+        if head.v != u64::from(ENTRY_VERSION) {
+            return unknown(head);
+        }
+        let read = match head.kind.as_str() {
+            "intent" => serde_json::from_slice(bytes).map(Self::Intent),
+            "operator" => serde_json::from_slice(bytes).map(Self::Operator),
+            "agent" => serde_json::from_slice(bytes).map(Self::Agent),
+            "policy" => serde_json::from_slice(bytes).map(Self::Policy),
+            "refused" => serde_json::from_slice(bytes).map(Self::Refused),
+            _ => return unknown(head),
+        };
+        let entry = read.map_err(|e| EntryError::Shape { kind: head.kind, problem: e.to_string() })?;
+        // One entry, one spelling: what the parser would forgive (white space, order, `null`, an id in capitals) differs.
+        if entry.encode()?.as_deref() == Some(bytes) { Ok(entry) } else { Err(EntryError::NotCanonical) }
+    }
+
+    /// The leaf's bytes. `None` for an entry that is not understood: its bytes are kept, never made.
+    ///
+    /// # Errors
+    /// [`EntryError::TooLarge`].
+    pub fn encode(&self) -> Result<Option<Vec<u8>>, EntryError> {
+        let value = match self {
+            Self::Intent(entry) => serde_json::to_value(entry),
+            Self::Operator(entry) => serde_json::to_value(entry),
+            Self::Agent(entry) => serde_json::to_value(entry),
+            Self::Policy(entry) => serde_json::to_value(entry),
+            Self::Refused(entry) => serde_json::to_value(entry),
+            Self::Unknown { .. } => return Ok(None),
+        };
+        let shape = |problem: String| EntryError::Shape { kind: self.kind().to_owned(), problem };
+        let value = value.map_err(|e| shape(e.to_string()))?;
+        let bytes = to_jcs(&value).map_err(|e| shape(e.to_string()))?;
+        if bytes.len() > limits::ENTRY_MAX_BYTES {
+            return Err(EntryError::TooLarge(bytes.len()));
+        }
+        Ok(Some(bytes))
+    }
+
+    /// The `type` member.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        match self {
+            Self::Intent(_) => "intent",
+            Self::Operator(_) => "operator",
+            Self::Agent(_) => "agent",
+            Self::Policy(_) => "policy",
+            Self::Refused(_) => "refused",
+            Self::Unknown { kind, .. } => kind,
+        }
+    }
+
+    /// When the entry was made, where that is understood.
+    #[must_use]
+    pub fn at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Intent(entry) => Some(entry.at),
+            Self::Operator(entry) => Some(entry.at),
+            Self::Agent(entry) => Some(entry.at),
+            Self::Policy(entry) => Some(entry.at),
+            Self::Refused(entry) => Some(entry.at),
+            Self::Unknown { .. } => None,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Head {
+    v: u64,
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+/// Salt of the digest of call `index`, from the seed of the declared document.
+fn call_salt(seed: &Seed, index: u32) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    hasher.update(b"foreseal.callsalt.v1\0");
+    hasher.update(seed.as_bytes());
+    hasher.update(index.to_be_bytes());
+    hasher.finalize().into()
+}
+
+/// Salted digest of a call: whoever holds the call and its salt recognises it, nobody can guess it.
+///
+/// # Errors
+/// [`EntryError::Shape`] when the arguments have no canonical form (they come from strict JSON, so they have).
+pub fn call_digest(seed: &Seed, index: u32, call: &Call) -> Result<Hash, EntryError> {
+    let canonical = to_jcs(&serde_json::json!({
+        "args": call.args, "server": call.server, "tool": call.tool,
+    }))
+    .map_err(|e| EntryError::Shape { kind: "intent".to_owned(), problem: e.to_string() })?;
+    let mut hasher = Sha256::new();
+    hasher.update(b"foreseal.call.v1\0");
+    hasher.update(call_salt(seed, index));
+    hasher.update(&canonical);
+    Ok(Hash(hasher.finalize().into()))
+}
+
+#[cfg(test)]
+#[path = "entry_tests.rs"]
+mod tests;

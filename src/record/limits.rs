@@ -1,0 +1,116 @@
+//! Every limit of the format and of the service, in one table.
+//!
+//! A limit is a number that a test can reach and a person can read: each constant says what it bounds, in which
+//! unit, and [`LIMITS`] says what happens beyond it. `docs/limits.md` is this table; a test holds the two together.
+
+/// A JSON body that a client sends, in bytes. Also what the strict parser takes unless told otherwise.
+pub const BODY_MAX_BYTES: usize = 1024 * 1024;
+/// Containers open at once in a JSON document.
+pub const JSON_MAX_DEPTH: usize = 64;
+/// The largest integer that a double, and so JSON between implementations, holds exactly: 2^53 - 1 (RFC 7493).
+pub const JSON_MAX_INTEGER: i64 = (1 << 53) - 1;
+/// Calls in one intent; at least one.
+pub const CALLS_MAX: usize = 64;
+/// Reasoning steps in one intent.
+pub const REASONING_STEPS_MAX: usize = 256;
+/// Observations in one intent.
+pub const OBSERVATIONS_MAX: usize = 256;
+/// Fields of one field tree, its shape not counted.
+pub const FIELDS_MAX: usize = 4_096;
+/// All paths of one field tree together, in bytes. Without it a body of [`BODY_MAX_BYTES`] with one long name over
+/// many values would have gigabytes of paths.
+pub const FIELD_PATHS_MAX_BYTES: usize = 1024 * 1024;
+/// An id, a session name or an agent's name, in characters of `[A-Za-z0-9._:-]`.
+pub const ID_MAX_CHARS: usize = 128;
+/// An agent's name, in characters of `[A-Za-z0-9._:-]`.
+pub const AGENT_NAME_MAX_CHARS: usize = 128;
+/// The end user an agent says it acts for, in bytes of UTF-8; at least one.
+pub const PRINCIPAL_MAX_BYTES: usize = 1_024;
+/// A tool's name, in bytes of UTF-8; at least one.
+pub const TOOL_NAME_MAX_BYTES: usize = 1_024;
+/// A tool server's name, in bytes of UTF-8.
+pub const SERVER_NAME_MAX_BYTES: usize = 1_024;
+/// One leaf of the log, in bytes: what the 16-bit length of a C2SP entry bundle can say.
+pub const ENTRY_MAX_BYTES: usize = 65_535;
+/// Intents admitted and not yet answered.
+pub const QUEUE_MAX_INTENTS: usize = 4_096;
+/// Entries in one journal frame.
+pub const BATCH_MAX_ENTRIES: usize = 512;
+/// Bytes in one journal frame, entries and payloads together.
+pub const BATCH_MAX_BYTES: usize = 8 * 1024 * 1024;
+/// Items on one page of a listing.
+pub const PAGE_MAX_ITEMS: usize = 1_000;
+/// Agents ever registered; their state is held in memory.
+pub const AGENTS_MAX: usize = 100_000;
+/// A policy bundle, in bytes, all files together.
+pub const POLICY_BUNDLE_MAX_BYTES: usize = 1024 * 1024;
+/// Rules of one policy bundle.
+pub const POLICY_RULES_MAX: usize = 1_000;
+/// Roles of one agent.
+pub const ROLES_MAX: usize = 64;
+/// How far the `created` of a signed intent may be from the service's clock, in seconds, either way.
+pub const CREATED_WINDOW_SECONDS: usize = 5 * 60;
+
+/// One row of [`LIMITS`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// A stable name, `snake_case`.
+    pub name: &'static str,
+    /// The largest value that is accepted.
+    pub value: u64,
+    /// What `value` counts.
+    pub unit: &'static str,
+    /// What is answered or done beyond it.
+    pub what_happens: &'static str,
+}
+
+const fn limit(name: &'static str, value: usize, unit: &'static str, what_happens: &'static str) -> Limit {
+    Limit { name, value: value as u64, unit, what_happens }
+}
+
+/// The table: every limit with its unit and its consequence, in the order of a request's life.
+pub const LIMITS: &[Limit] = &[
+    limit("body", BODY_MAX_BYTES, "bytes", "413; nothing is sealed"),
+    limit("json_depth", JSON_MAX_DEPTH, "open containers", "400 with the position; nothing is sealed"),
+    Limit {
+        name: "json_integer",
+        value: JSON_MAX_INTEGER.unsigned_abs(),
+        unit: "absolute value",
+        what_happens: "400 with the position; nothing is sealed",
+    },
+    limit("calls", CALLS_MAX, "calls in an intent", "400; nothing is sealed"),
+    limit("reasoning_steps", REASONING_STEPS_MAX, "steps in an intent", "400; nothing is sealed"),
+    limit("observations", OBSERVATIONS_MAX, "observations in an intent", "400; nothing is sealed"),
+    limit("fields", FIELDS_MAX, "fields in a document", "413; nothing is sealed"),
+    limit("field_paths", FIELD_PATHS_MAX_BYTES, "bytes of all paths of a document", "413; nothing is sealed"),
+    limit("id", ID_MAX_CHARS, "characters", "400; nothing is sealed"),
+    limit("agent_name", AGENT_NAME_MAX_CHARS, "characters", "400; nothing is sealed"),
+    limit("tool_name", TOOL_NAME_MAX_BYTES, "bytes", "400; nothing is sealed"),
+    limit("server_name", SERVER_NAME_MAX_BYTES, "bytes", "400; nothing is sealed"),
+    limit("created_window", CREATED_WINDOW_SECONDS, "seconds", "409; nothing is sealed"),
+    limit("entry", ENTRY_MAX_BYTES, "bytes", "413; nothing is sealed"),
+    limit("queue", QUEUE_MAX_INTENTS, "admitted intents", "503 with Retry-After; nothing is sealed"),
+    limit("batch_entries", BATCH_MAX_ENTRIES, "entries in a frame", "the rest waits for the next frame"),
+    limit("batch_bytes", BATCH_MAX_BYTES, "bytes in a frame", "the rest waits for the next frame"),
+    limit("page", PAGE_MAX_ITEMS, "items", "the listing continues on a next page"),
+    limit("principal", PRINCIPAL_MAX_BYTES, "bytes", "400; nothing is sealed"),
+    limit("agents", AGENTS_MAX, "agents ever registered", "429; nothing is sealed"),
+    limit("roles", ROLES_MAX, "roles of an agent", "400; nothing is sealed"),
+    limit("policy_bundle", POLICY_BUNDLE_MAX_BYTES, "bytes", "activation is refused"),
+    limit("policy_rules", POLICY_RULES_MAX, "rules", "activation is refused"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::LIMITS;
+
+    #[test]
+    fn each_limit_has_one_row_that_says_what_happens() {
+        for (i, row) in LIMITS.iter().enumerate() {
+            assert!(row.value > 0, "{}", row.name);
+            assert!(!row.unit.is_empty() && !row.what_happens.is_empty(), "{}", row.name);
+            assert!(LIMITS.iter().skip(i + 1).all(|other| other.name != row.name), "{} twice", row.name);
+            assert!(row.name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{}", row.name);
+        }
+    }
+}
