@@ -8,7 +8,10 @@
 //! | [`merkle`] | RFC 6962 hashes, frontier, proofs, tile arithmetic; pure | – |
 //! | [`note`] | signed notes, checkpoints, cosignatures, keys, trust policies; pure | merkle |
 //! | [`record`] | the nouns: intent, decision, entries, limits, strict JSON, field tree; pure | merkle |
+//! | `policy` | Cedar bundles; (intent, facts, policy) -> decision; pure | record |
 
 pub mod merkle;
 pub mod note;
+#[cfg(feature = "replay")]
+pub mod policy;
 pub mod record;

@@ -1,0 +1,268 @@
+//! Bundles: files as bytes in, validated rules out. The one gate through which rules become active.
+
+use std::collections::BTreeMap;
+
+use cedar_policy::ffi::DetailedError;
+use cedar_policy::{PolicySet, Schema, ValidationMode, ValidationWarning, Validator};
+use sha2::{Digest, Sha256};
+
+use super::fault::{BundleError, Fault, FaultKind, Place, Warning};
+use super::rule::{self, Rule};
+use super::scope;
+use super::tools::{self, Tool};
+use super::{lint, schema};
+
+/// The stack for reading rules: a few times what the largest rule needs in a debug build. It is reserved, and
+/// touched only as far as it is used.
+const STACK: usize = 64 << 20;
+
+/// A validated policy bundle: rules, tools, and the Cedar schema that the tools generate.
+#[derive(Debug, Clone)]
+pub struct Bundle {
+    digest: [u8; 32],
+    pub(super) schema: Schema,
+    pub(super) tools: BTreeMap<String, Tool>,
+    pub(super) rules: BTreeMap<String, Rule>,
+    warnings: Vec<Warning>,
+}
+
+impl Bundle {
+    /// Bytes of all files of a bundle together.
+    pub const MOST_BYTES: usize = 1 << 20;
+    /// Rules of a bundle.
+    pub const MOST_RULES: usize = 1_000;
+    /// Files of a bundle.
+    pub const MOST_FILES: usize = 256;
+
+    /// Reads and validates the files of a bundle: `*.cedar` and at most one `tools.json`, by name. No file at
+    /// all is a bundle that denies everything.
+    ///
+    /// # Errors
+    /// Everything that was found wrong, with file, line, column and rule, and what to do about it.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the room's contract: whoever loads has read the files"
+    )]
+    pub fn load(files: BTreeMap<String, Vec<u8>>) -> Result<Self, BundleError> {
+        // Cedar parses and validates recursively: on a stack of known size, whoever calls, so that no rule
+        // within the limits can overflow it, and that a panic of the parser's is a refusal.
+        let refused = || {
+            let hint = "simplify the rules; if they are simple, report this as a defect";
+            BundleError::from(Fault::new(FaultKind::Limit, "the rules could not be read", hint))
+        };
+        std::thread::scope(|scope| {
+            std::thread::Builder::new()
+                .name("policy-load".to_owned())
+                .stack_size(STACK)
+                .spawn_scoped(scope, || Self::load_here(&files))
+                .map_err(|_| refused())?
+                .join()
+                .map_err(|_| refused())?
+        })
+    }
+
+    fn load_here(files: &BTreeMap<String, Vec<u8>>) -> Result<Self, BundleError> {
+        let texts = texts(files)?;
+        let mut bundle = Self::read(files, &texts)?;
+        let mut warnings = Vec::new();
+        refuse(validate(&texts, &bundle.schema, &bundle.tools, &bundle.rules, &mut warnings))?;
+        warnings.extend(bundle.rules.values().flat_map(|rule| lint::look(rule, &bundle.tools)));
+        warnings.sort_by(|a, b| (&a.place, &a.message).cmp(&(&b.place, &b.message)));
+        bundle.warnings = warnings;
+        Ok(bundle)
+    }
+
+    /// Everything but the validation of the rules against the tools.
+    fn read(files: &BTreeMap<String, Vec<u8>>, texts: &BTreeMap<&str, &str>) -> Result<Self, BundleError> {
+        let mut faults = Vec::new();
+        let tools = match texts.get(tools::FILE).map(|text| tools::read(text)) {
+            None => BTreeMap::new(),
+            Some(Ok(tools)) => tools,
+            Some(Err(wrong)) => {
+                faults.extend(wrong);
+                BTreeMap::new()
+            }
+        };
+        let mut rules = BTreeMap::new();
+        for (file, text) in texts.iter().filter(|(file, _)| **file != tools::FILE) {
+            rule::read(file, text, &mut rules, &mut faults);
+        }
+        if rules.len() > Self::MOST_RULES {
+            let message = format!("{} rules, more than {}", rules.len(), Self::MOST_RULES);
+            let hint = "merge rules that differ only in the tool they name";
+            faults.push(Fault::new(FaultKind::Limit, message, hint));
+        }
+        refuse(faults)?;
+        let schema = schema::generate(&tools).map_err(|message| {
+            let hint = "rename what Cedar refuses in tools.json";
+            Fault::new(FaultKind::Tools, message, hint).at(Place::file(tools::FILE))
+        })?;
+        Ok(Self { digest: digest(files), schema, tools, rules, warnings: Vec::new() })
+    }
+
+    /// Rules as they are, valid or not: how the engine behaves must not hang on validation.
+    #[cfg(test)]
+    pub(super) fn unvalidated(files: &BTreeMap<String, Vec<u8>>) -> Self {
+        Self::read(files, &texts(files).unwrap()).unwrap()
+    }
+
+    /// SHA-256 over the bundle's content: a change of any byte or name of any file changes it.
+    ///
+    /// The bytes hashed: `"foreseal.bundle.v1\0"`, the number of files, then for each file in byte order of
+    /// its name the name's length, the name, the content's length, the content; numbers as 8 bytes big-endian.
+    #[must_use]
+    pub const fn digest(&self) -> &[u8; 32] {
+        &self.digest
+    }
+
+    /// What the author should look at, by position. None of it keeps a bundle from being active.
+    #[must_use]
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// The registered tools, in the order of their names in rules.
+    pub fn tools(&self) -> impl ExactSizeIterator<Item = &Tool> {
+        self.tools.values()
+    }
+
+    /// The ids of the rules, sorted.
+    pub fn rules(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.rules.keys().map(String::as_str)
+    }
+
+    /// Does the bundle hold no rule at all? Then everything is denied.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+}
+
+/// Checks names and limits; the files' texts by name.
+fn texts(files: &BTreeMap<String, Vec<u8>>) -> Result<BTreeMap<&str, &str>, BundleError> {
+    let bytes = files
+        .iter()
+        .fold(0_usize, |sum, (name, content)| sum.saturating_add(name.len()).saturating_add(content.len()));
+    if bytes > Bundle::MOST_BYTES || files.len() > Bundle::MOST_FILES {
+        let message = format!(
+            "{bytes} bytes in {} files: a bundle has at most {} bytes in {} files",
+            files.len(),
+            Bundle::MOST_BYTES,
+            Bundle::MOST_FILES
+        );
+        return Err(Fault::new(FaultKind::Limit, message, "remove files or rules that are not needed").into());
+    }
+    let mut texts = BTreeMap::new();
+    let mut faults = Vec::new();
+    for (name, content) in files {
+        if !is_file_name(name) {
+            let hint = "a bundle holds *.cedar and tools.json only, named with letters, digits, and . _ -; \
+                        move the file elsewhere";
+            faults.push(Fault::new(FaultKind::FileName, "not a policy file", hint).at(Place::file(name)));
+            continue;
+        }
+        match std::str::from_utf8(content) {
+            Ok(text) => {
+                texts.insert(name.as_str(), text);
+            }
+            Err(error) => {
+                let readable = content.get(..error.valid_up_to()).unwrap_or_default();
+                let place = Place::offset(name, &String::from_utf8_lossy(readable), readable.len());
+                faults.push(Fault::new(FaultKind::Encoding, "not UTF-8", "save the file as UTF-8").at(place));
+            }
+        }
+    }
+    refuse(faults).map(|()| texts)
+}
+
+fn is_file_name(name: &str) -> bool {
+    let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+    let rules = name.strip_suffix(".cedar").is_some_and(|stem| !stem.is_empty());
+    plain && name.len() <= 128 && !name.starts_with('.') && (rules || name == tools::FILE)
+}
+
+fn refuse(faults: Vec<Fault>) -> Result<(), BundleError> {
+    BundleError::of(faults).map_or(Ok(()), Err)
+}
+
+/// Strict validation of all rules against the schema, and of the tools that literals name.
+fn validate(
+    texts: &BTreeMap<&str, &str>,
+    schema: &Schema,
+    tools: &BTreeMap<String, Tool>,
+    rules: &BTreeMap<String, Rule>,
+    warnings: &mut Vec<Warning>,
+) -> Vec<Fault> {
+    let set = match PolicySet::from_policies(rules.values().map(|rule| rule.policy.clone())) {
+        Ok(set) => set,
+        Err(error) => {
+            return vec![Fault::new(FaultKind::Id, error.to_string(), "give each rule its own @id")];
+        }
+    };
+    let result = Validator::new(schema.clone()).validate(&set, ValidationMode::Strict);
+    let placed = |id: &str, error: &DetailedError| -> Place {
+        let Some(rule) = rules.get(id) else { return Place::file("") };
+        let text = texts.get(rule.place.file.as_str()).copied().unwrap_or_default();
+        match error.source_locations.is_empty() {
+            true => rule.place.clone(),
+            false => rule::place_of(&rule.place.file, text, error),
+        }
+    };
+    let mut faults = Vec::new();
+    for error in result.validation_errors() {
+        let id: &str = error.policy_id().as_ref();
+        let shown = DetailedError::from(error);
+        let hint =
+            shown.help.clone().unwrap_or_else(|| "see docs/policy.md for what a rule can read".to_owned());
+        faults.push(
+            Fault::new(FaultKind::Validation, unprefixed(&shown.message, id), hint)
+                .at(placed(id, &shown))
+                .of_rule(id),
+        );
+    }
+    for warning in result.validation_warnings() {
+        let id: &str = warning.policy_id().as_ref();
+        let shown = DetailedError::from(warning);
+        let message = unprefixed(&shown.message, id);
+        match warning {
+            ValidationWarning::ImpossiblePolicy(_) | ValidationWarning::InvalidActionApplication(_) => {
+                let hint = "a rule that can never match protects nothing: look for a misspelt attribute, or for \
+                            `action == Action::\"group\"` where `in` is meant";
+                faults.push(
+                    Fault::new(FaultKind::Impossible, message, hint).at(placed(id, &shown)).of_rule(id),
+                );
+            }
+            _ => warnings.push(Warning { place: placed(id, &shown), rule: id.to_owned(), message }),
+        }
+    }
+    for rule in rules.values() {
+        faults.extend(rule.policy.entity_literals().iter().filter_map(|uid| {
+            let tool = scope::id(uid, "Tool").filter(|tool| !tools.contains_key(*tool))?;
+            let hint = "register the tool in tools.json, or correct the name: Tool::\"<server>/<tool>\"";
+            let message = format!("no tool {tool:?} is registered");
+            Some(Fault::new(FaultKind::UnknownTool, message, hint).at(rule.place.clone()).of_rule(&rule.id))
+        }));
+    }
+    faults
+}
+
+/// Cedar's message without the rule's name, which the fault carries itself.
+fn unprefixed(message: &str, id: &str) -> String {
+    message.strip_prefix(&format!("for policy `{id}`, ")).unwrap_or(message).to_owned()
+}
+
+fn digest(files: &BTreeMap<String, Vec<u8>>) -> [u8; 32] {
+    fn number(hash: &mut Sha256, n: usize) {
+        hash.update(u64::try_from(n).unwrap_or(u64::MAX).to_be_bytes());
+    }
+    let mut hash = Sha256::new();
+    hash.update(b"foreseal.bundle.v1\0");
+    number(&mut hash, files.len());
+    for (name, content) in files {
+        number(&mut hash, name.len());
+        hash.update(name.as_bytes());
+        number(&mut hash, content.len());
+        hash.update(content);
+    }
+    hash.finalize().into()
+}

@@ -1,0 +1,308 @@
+//! The engine: a bundle made ready, and decisions by it.
+//!
+//! Rules are sliced per tool when the engine is made: a rule whose scope proves it false for a tool is not
+//! evaluated for that tool. Permits and forbids are evaluated apart, because Cedar lists only those rules
+//! that determined its answer, and an audit wants all that matched.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use cedar_policy::{
+    AuthorizationError, Authorizer, Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicyId,
+    PolicySet, Request as CedarRequest, RestrictedExpression,
+};
+use serde_json::{Value, json};
+
+use super::bundle::Bundle;
+use super::fault::{BundleError, Fault, FaultKind};
+use super::mention::Mention;
+use super::request::{Agent, DecideInput, Request, RequestError, facts_json};
+use super::scope::{self, Reach, Target};
+use super::tools::{Tool, UNREGISTERED, UNREGISTERED_GROUPS, action_id};
+use super::value::restricted_pairs;
+use super::verdict::{Findings, Verdict, kind};
+use crate::record::decision::Decision;
+
+/// The version of this engine's semantics, sealed with every decision.
+pub const ENGINE_VERSION: u32 = 1;
+/// The version of the facts and of the request's form, sealed with every decision.
+pub const FACTS_VERSION: u32 = 1;
+
+/// A decision, and the document that is sealed with it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evaluated {
+    /// What was decided.
+    pub decision: Decision,
+    /// The fields of the evaluation: `/engine`, `/facts`, `/requests/<i>`, `/verdicts/<i>`, in strictly
+    /// increasing byte order of the path, each value whole. No floats.
+    pub evaluation: Vec<(String, Value)>,
+}
+
+/// Decides by one bundle. Immutable, without clock, randomness or I/O: the same input gives the same bytes.
+#[derive(Debug)]
+pub struct Engine {
+    bundle: Bundle,
+    authorizer: Authorizer,
+    names: Names,
+    /// By the tools' names in rules.
+    slots: HashMap<String, Slot>,
+    unregistered: Slot,
+    about: Value,
+}
+
+/// Cedar's entity types, parsed once.
+#[derive(Debug)]
+struct Names {
+    action: EntityTypeName,
+    agent: EntityTypeName,
+    tool: EntityTypeName,
+}
+
+/// Everything that is known about a call's action before the call.
+#[derive(Debug)]
+struct Slot {
+    action: EntityUid,
+    /// The action, and the tool where it is registered.
+    entities: Entities,
+    /// Rules that reach through groups or everywhere, shared by tools of the same groups; rules that name
+    /// this tool.
+    slices: [Arc<Slice>; 2],
+    mention: Mention,
+}
+
+/// Rules that may match.
+#[derive(Debug)]
+struct Slice {
+    permits: PolicySet,
+    forbids: PolicySet,
+}
+
+impl Engine {
+    /// Makes a bundle ready.
+    ///
+    /// # Errors
+    /// None that a bundle which loaded can cause: a refusal by Cedar of what it accepted before.
+    pub fn new(bundle: Bundle) -> Result<Self, BundleError> {
+        let refused = |what: String| Fault::new(FaultKind::Validation, what, "report this as a defect");
+        let parse = |name: &str| name.parse().map_err(|_| refused(format!("Cedar refuses the type {name}")));
+        let names = Names { action: parse("Action")?, agent: parse("Agent")?, tool: parse("Tool")? };
+        let mut slices = Slices { bundle: &bundle, known: HashMap::new() };
+        let mut slots = HashMap::with_capacity(bundle.tools.len());
+        for (id, tool) in &bundle.tools {
+            let groups: BTreeSet<&str> = tool.groups.iter().map(String::as_str).collect();
+            let target = Target { action: id, groups: &groups, tool: Some(id) };
+            slots.insert(id.clone(), slices.slot(&names, target, Some(tool)).map_err(refused)?);
+        }
+        let groups = BTreeSet::from(UNREGISTERED_GROUPS);
+        let target = Target { action: UNREGISTERED, groups: &groups, tool: None };
+        let unregistered = slices.slot(&names, target, None).map_err(refused)?;
+        let about = json!({
+            "bundle": hex::encode(bundle.digest()),
+            "cedar": cedar_policy::get_sdk_version().to_string(),
+            "facts": FACTS_VERSION,
+            "language": cedar_policy::get_lang_version().to_string(),
+            "version": ENGINE_VERSION,
+        });
+        Ok(Self { bundle, authorizer: Authorizer::new(), names, slots, unregistered, about })
+    }
+
+    /// The bundle that this engine decides by.
+    #[must_use]
+    pub const fn bundle(&self) -> &Bundle {
+        &self.bundle
+    }
+
+    /// Decides an intent.
+    ///
+    /// A call is denied where a rule errs (`policy_error`), where it cannot be put to the rules
+    /// (`request_invalid`), where no permit matches (`no_permit`, `no_policy`) or a forbid does; otherwise
+    /// held where a hold matches; otherwise allowed. The intent is as strict as its strictest call.
+    ///
+    /// Cedar evaluates recursively and errs, which denies, where the stack runs short. An optimised build
+    /// needs less than 512 KiB for the deepest rule that a bundle may hold; give it a thread's usual 2 MiB.
+    #[must_use]
+    pub fn decide(&self, input: &DecideInput<'_>) -> Evaluated {
+        let agent = Agent::of(input.agent);
+        let mut evaluation = vec![
+            ("/engine".to_owned(), self.about.clone()),
+            ("/facts".to_owned(), facts_json(input, &agent)),
+        ];
+        let mut calls = Vec::with_capacity(input.calls.len());
+        for (i, call) in input.calls.iter().enumerate() {
+            let tool = self.bundle.tools.get(&action_id(call.server, call.tool));
+            let (request, verdict) = match Request::build(input, &agent, call, tool) {
+                Ok(request) => (request.to_json(), self.judge(&request)),
+                Err(why) => {
+                    (json!({"call": call.id, "invalid": why}), Verdict::request_invalid(call.id, why))
+                }
+            };
+            evaluation.push((format!("/requests/{i}"), request));
+            evaluation.push((format!("/verdicts/{i}"), verdict.to_json()));
+            calls.push(verdict.call);
+        }
+        evaluation.sort_by(|a, b| a.0.cmp(&b.0));
+        Evaluated { decision: Decision::of_calls(calls), evaluation }
+    }
+
+    /// Derives the verdict again from a sealed request, the value at `/requests/<i>`: it equals the one that
+    /// was sealed at `/verdicts/<i>`, under the same bundle and versions.
+    ///
+    /// # Errors
+    /// The value is not a request, or not one of this bundle's.
+    pub fn decide_request(&self, request: &Value) -> Result<Verdict, RequestError> {
+        if let Some(invalid) = request.as_object().filter(|object| object.contains_key("invalid")) {
+            return match (invalid.len(), invalid.get("call"), invalid.get("invalid")) {
+                (2, Some(Value::String(call)), Some(Value::String(why))) => {
+                    Ok(Verdict::request_invalid(call, why))
+                }
+                _ => Err(RequestError::Malformed { at: "/invalid" }),
+            };
+        }
+        let request = Request::from_json(request)?;
+        self.check(&request)?;
+        Ok(self.judge(&request))
+    }
+
+    /// Does the request fit the bundle's schema, as every request that `decide` builds does?
+    fn check(&self, request: &Request) -> Result<(), RequestError> {
+        let other = |why| RequestError::OtherBundle { why };
+        let slot = self.slots.get(&request.tool_id());
+        if slot.is_some() != request.registered {
+            return Err(other("the tool is registered in one and not in the other"));
+        }
+        let slot = slot.unwrap_or(&self.unregistered);
+        let pairs = restricted_pairs(&request.context, &Mention::Whole).ok_or(other("the context"))?;
+        let context = Context::from_pairs(pairs).map_err(|_| other("the context"))?;
+        let (principal, resource) = self.uids(request);
+        CedarRequest::new(principal, slot.action.clone(), resource, context, Some(&self.bundle.schema))
+            .map(drop)
+            .map_err(|_| other("the context is not of the tool's types"))
+    }
+
+    fn uids(&self, request: &Request) -> (EntityUid, EntityUid) {
+        (uid(&self.names.agent, &request.agent.name), uid(&self.names.tool, &request.tool_id()))
+    }
+
+    /// Puts a request to the rules.
+    fn judge(&self, request: &Request) -> Verdict {
+        if self.bundle.is_empty() {
+            return Verdict::no_policy(&request.call);
+        }
+        let slot = match request.registered {
+            true => self.slots.get(&request.tool_id()).unwrap_or(&self.unregistered),
+            false => &self.unregistered,
+        };
+        match self.findings(request, slot) {
+            Ok(findings) => Verdict::of(&request.call, request.registered, &findings, &self.bundle.rules),
+            Err(why) => Verdict::request_invalid(&request.call, why),
+        }
+    }
+
+    fn findings(&self, request: &Request, slot: &Slot) -> Result<Findings, &'static str> {
+        let (principal, resource) = self.uids(request);
+        let mut entities = vec![agent_entity(&principal, &request.agent).ok_or("the agent's facts")?];
+        if !request.registered {
+            entities.push(
+                tool_entity(&resource, &request.server, &request.tool, false).ok_or("the tool's facts")?,
+            );
+        }
+        let entities = slot.entities.clone().add_entities(entities, None).map_err(|_| "the entities")?;
+        let pairs = restricted_pairs(&request.context, &slot.mention).ok_or("the context")?;
+        let context = Context::from_pairs(pairs).map_err(|_| "the context")?;
+        // Built from the types that the schema was generated from; tests hold that it conforms.
+        let question = CedarRequest::new(principal, slot.action.clone(), resource, context, None)
+            .map_err(|_| "the request")?;
+        let mut findings = Findings::default();
+        let mut ask = |rules: &PolicySet| {
+            if rules.is_empty() {
+                return;
+            }
+            let answer = self.authorizer.is_authorized(&question, rules, &entities);
+            findings.matched.extend(answer.diagnostics().reason().map(PolicyId::to_string));
+            findings.errors.extend(answer.diagnostics().errors().map(|error| match error {
+                AuthorizationError::PolicyEvaluationError(error) => {
+                    (error.policy_id().to_string(), kind(error.inner()))
+                }
+            }));
+        };
+        for slice in &slot.slices {
+            ask(&slice.permits);
+            ask(&slice.forbids);
+        }
+        Ok(findings)
+    }
+}
+
+fn uid(of_type: &EntityTypeName, id: &str) -> EntityUid {
+    EntityUid::from_type_name_and_id(of_type.clone(), EntityId::new(id))
+}
+
+fn agent_entity(uid: &EntityUid, agent: &Agent) -> Option<Entity> {
+    let roles = agent.roles.iter().map(|role| RestrictedExpression::new_string(role.clone()));
+    let attributes = HashMap::from([
+        ("name".to_owned(), RestrictedExpression::new_string(agent.name.clone())),
+        ("roles".to_owned(), RestrictedExpression::new_set(roles)),
+        ("signed".to_owned(), RestrictedExpression::new_bool(agent.signed)),
+    ]);
+    Entity::new(uid.clone(), attributes, HashSet::new()).ok()
+}
+
+fn tool_entity(uid: &EntityUid, server: &str, name: &str, registered: bool) -> Option<Entity> {
+    let attributes = HashMap::from([
+        ("name".to_owned(), RestrictedExpression::new_string(name.to_owned())),
+        ("registered".to_owned(), RestrictedExpression::new_bool(registered)),
+        ("server".to_owned(), RestrictedExpression::new_string(server.to_owned())),
+    ]);
+    Entity::new(uid.clone(), attributes, HashSet::new()).ok()
+}
+
+/// Slices made so far, by the rules in them.
+struct Slices<'a> {
+    bundle: &'a Bundle,
+    known: HashMap<Vec<&'a str>, Arc<Slice>>,
+}
+
+impl<'a> Slices<'a> {
+    fn slot(&mut self, names: &Names, target: Target<'_>, tool: Option<&Tool>) -> Result<Slot, String> {
+        let action = uid(&names.action, target.action);
+        let parents = target.groups.iter().map(|group| uid(&names.action, group)).collect();
+        let mut entities = vec![Entity::new_no_attrs(action.clone(), parents)];
+        if let Some(tool) = tool {
+            let uid = uid(&names.tool, target.action);
+            entities.extend(tool_entity(&uid, &tool.server, &tool.name, true));
+        }
+        let entities = Entities::from_entities(entities, None).map_err(|error| error.to_string())?;
+        let mut mention = Mention::NOTHING;
+        let mut by_reach: BTreeMap<bool, Vec<&'a str>> = BTreeMap::new();
+        let bundle = self.bundle;
+        for (id, rule) in &bundle.rules {
+            let reach = scope::reach(&rule.policy, target);
+            if reach != Reach::Never {
+                mention.unite(&rule.survey.mention);
+                by_reach.entry(reach == Reach::Named).or_default().push(id);
+            }
+        }
+        let mut slice = |named| self.slice(by_reach.remove(&named).unwrap_or_default());
+        Ok(Slot { action, entities, slices: [slice(false)?, slice(true)?], mention })
+    }
+
+    fn slice(&mut self, ids: Vec<&'a str>) -> Result<Arc<Slice>, String> {
+        if let Some(slice) = self.known.get(&ids) {
+            return Ok(Arc::clone(slice));
+        }
+        let policies =
+            || ids.iter().filter_map(|id| self.bundle.rules.get(*id)).map(|rule| rule.policy.clone());
+        let of = |permits: bool| {
+            PolicySet::from_policies(
+                policies().filter(|policy| (policy.effect() == cedar_policy::Effect::Permit) == permits),
+            )
+            .map_err(|error| error.to_string())
+        };
+        let slice = Arc::new(Slice { permits: of(true)?, forbids: of(false)? });
+        self.known.insert(ids, Arc::clone(&slice));
+        Ok(slice)
+    }
+}
+
+#[cfg(test)]
+mod tests;

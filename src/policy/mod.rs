@@ -1,0 +1,44 @@
+//! Room `policy`: may this intent run? (intent, facts, bundle) -> decision.
+//!
+//! It reads bundles of Cedar rules ([`Bundle::load`]), makes them ready ([`Engine::new`]), decides intents
+//! ([`Engine::decide`]) and derives verdicts again from what was sealed ([`Engine::decide_request`]).
+//!
+//! # What it does not do
+//! No clock, no I/O, no randomness: time comes with the input, files arrive as bytes. (Loading uses a thread,
+//! only for its stack.) It does not parse intents, verify signatures, know sessions or remember anything
+//! between two decisions.
+//!
+//! # Whom it may use
+//! `record`, for the nouns of a decision.
+//!
+//! # Invariants
+//! - Nothing is allowed unless a permit matched, no rule erred, and no forbid matched. Cedar skips a forbid
+//!   that errs and may then answer Allow; here any error denies the call and names the rule.
+//! - An agent's JSON never meets Cedar's JSON reader. Values are built by hand from the tool's declared
+//!   schema, exactly or not at all; what has no exact form is absent and listed.
+//! - A bundle is active only if every rule passes strict validation against the schema that its tools
+//!   generate, every annotation is known, and every name it uses exists.
+//! - Slicing rules and contexts changes no verdict.
+//! - The same input gives the same bytes, in whatever order its maps came.
+
+mod bundle;
+mod engine;
+mod fault;
+mod json;
+mod lint;
+mod mention;
+mod request;
+mod rule;
+mod schema;
+mod scope;
+mod shape;
+mod tools;
+mod value;
+mod verdict;
+
+pub use bundle::Bundle;
+pub use engine::{ENGINE_VERSION, Engine, Evaluated, FACTS_VERSION};
+pub use fault::{BundleError, Fault, FaultKind, Place, Warning};
+pub use request::{AgentFacts, CallView, Claimed, DecideInput, RequestError};
+pub use tools::{Tool, action_id};
+pub use verdict::Verdict;

@@ -1,0 +1,322 @@
+//! Rules: Cedar text, read with positions, its annotations checked.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use cedar_policy::ffi::DetailedError;
+use cedar_policy::{Effect, Policy, PolicyId, PolicySet};
+use serde_json::Value;
+
+use super::fault::{Fault, FaultKind, Place};
+use super::mention::{Survey, survey};
+
+/// The engine's own codes, which no rule may take as its id.
+pub(super) const NO_POLICY: &str = "no_policy";
+pub(super) const NO_PERMIT: &str = "no_permit";
+pub(super) const POLICY_ERROR: &str = "policy_error";
+pub(super) const REQUEST_INVALID: &str = "request_invalid";
+const RESERVED: [&str; 4] = [NO_POLICY, NO_PERMIT, POLICY_ERROR, REQUEST_INVALID];
+
+/// Operators and brackets of one rule, and brackets inside brackets, before it is parsed: they bound the stack
+/// that Cedar's recursive parser needs.
+const OPERATORS: usize = 1_000;
+const BRACKETS: usize = 64;
+/// Levels of a rule's syntax tree. Cedar evaluates recursively and fails where the stack runs short; a rule
+/// must not fail on one machine and hold on another.
+const LEVELS: usize = 64;
+/// Bytes of a `@reason`.
+const REASON_BYTES: usize = 500;
+/// The longest hold: thirty days, in seconds.
+const LONGEST_HOLD_S: u64 = 30 * 86_400;
+
+/// What a matching rule does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Deed {
+    Permit,
+    Deny,
+    Hold { approver: Option<String>, expires_s: Option<u64> },
+}
+
+/// A rule, ready to be validated.
+#[derive(Debug, Clone)]
+pub(super) struct Rule {
+    pub(super) id: String,
+    pub(super) deed: Deed,
+    pub(super) reason: Option<String>,
+    pub(super) policy: Policy,
+    pub(super) place: Place,
+    pub(super) survey: Survey,
+}
+
+/// Reads a file of rules into `rules`, which keeps ids unique over the whole bundle.
+pub(super) fn read(file: &str, text: &str, rules: &mut BTreeMap<String, Rule>, faults: &mut Vec<Fault>) {
+    if let Some(offset) = overgrown(text) {
+        let message =
+            format!("a rule with more than {OPERATORS} operators, or brackets more than {BRACKETS} deep");
+        let hint = "split the rule: several forbids, or several permits, say the same as one with ||";
+        faults.push(Fault::new(FaultKind::Limit, message, hint).at(Place::offset(file, text, offset)));
+        return;
+    }
+    let set = match PolicySet::from_str(text) {
+        Ok(set) => set,
+        Err(errors) => {
+            faults.extend(errors.iter().map(|error| {
+                let error = DetailedError::from(error);
+                let hint = error
+                    .help
+                    .clone()
+                    .unwrap_or_else(|| "correct the Cedar text at this position".to_owned());
+                Fault::new(FaultKind::Syntax, error.message.clone(), hint).at(place_of(file, text, &error))
+            }));
+            return;
+        }
+    };
+    if let Some(template) = set.templates().next() {
+        let at = template.to_cedar();
+        let place = Place::offset(file, text, text.find(at.as_str()).unwrap_or_default());
+        let hint = "name the principal and the resource: templates are not supported";
+        faults.push(Fault::new(FaultKind::Template, "a template with a slot", hint).at(place));
+        return;
+    }
+    // Cedar numbers the rules of a text in their order; each keeps its own text, which gives its position.
+    let mut policies: Vec<&Policy> = set.policies().collect();
+    policies.sort_by_key(|policy| {
+        let id: &str = policy.id().as_ref();
+        id.strip_prefix("policy").and_then(|number| number.parse::<usize>().ok())
+    });
+    let mut from = 0_usize;
+    for policy in policies {
+        let own = policy.to_cedar().unwrap_or_default();
+        let start = text
+            .get(from..)
+            .and_then(|rest| rest.find(own.as_str()))
+            .map_or(from, |at| at.saturating_add(from));
+        from = start.saturating_add(own.len());
+        let place = Place::offset(file, text, start);
+        match rule(policy, &place) {
+            Ok(rule) => match rules.get(&rule.id) {
+                None => {
+                    rules.insert(rule.id.clone(), rule);
+                }
+                Some(first) => faults.push(
+                    Fault::new(
+                        FaultKind::Id,
+                        format!("the id is taken by the rule at {}", first.place),
+                        "give each rule its own @id, over all files",
+                    )
+                    .at(place)
+                    .of_rule(&rule.id),
+                ),
+            },
+            Err(fault) => faults.push(fault.at(place)),
+        }
+    }
+}
+
+/// The position that one of Cedar's errors speaks of.
+pub(super) fn place_of(file: &str, text: &str, error: &DetailedError) -> Place {
+    match error.source_locations.first() {
+        Some(label) => Place::offset(file, text, label.loc.start),
+        None => Place::file(file),
+    }
+}
+
+/// Where a rule exceeds what a rule may have; strings and comments do not count.
+fn overgrown(text: &str) -> Option<usize> {
+    let (mut operators, mut open, mut start) = (0_usize, 0_usize, 0_usize);
+    let mut previous = ' ';
+    let mut chars = text.char_indices().peekable();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '"' => {
+                while let Some((_, inner)) = chars.next() {
+                    match inner {
+                        '\\' => drop(chars.next()),
+                        '"' => break,
+                        _ => {}
+                    }
+                }
+            }
+            '/' if chars.peek().is_some_and(|(_, next)| *next == '/') => {
+                while chars.next_if(|(_, inner)| *inner != '\n').is_some() {}
+            }
+            ';' => (operators, open, start) = (0, 0, at.saturating_add(1)),
+            '(' | '[' | '{' => (operators, open) = (operators.saturating_add(1), open.saturating_add(1)),
+            ')' | ']' | '}' => open = open.saturating_sub(1),
+            // The last letter of `if`: a chain of conditionals nests as deep as it is long.
+            'f' if previous == 'i' => operators = operators.saturating_add(1),
+            '.' | '!' | '-' | '+' | '*' | '<' | '>' | '=' | '&' | '|' => {
+                operators = operators.saturating_add(1);
+            }
+            _ => {}
+        }
+        if operators > OPERATORS || open > BRACKETS {
+            return Some(start);
+        }
+        previous = c;
+    }
+    None
+}
+
+/// Levels of a syntax tree in Cedar's JSON format, where each expression is two levels of JSON.
+fn levels(tree: &Value) -> usize {
+    let mut deepest = 0;
+    let mut waiting = vec![(tree, 0_usize)];
+    while let Some((node, depth)) = waiting.pop() {
+        deepest = deepest.max(depth);
+        let deeper = depth.saturating_add(1);
+        match node {
+            Value::Array(items) => waiting.extend(items.iter().map(|item| (item, deeper))),
+            Value::Object(object) => waiting.extend(object.values().map(|value| (value, deeper))),
+            _ => {}
+        }
+    }
+    deepest / 2
+}
+
+/// Checks one rule's annotations.
+fn rule(policy: &Policy, place: &Place) -> Result<Rule, Fault> {
+    let id = policy.annotation("id").ok_or_else(|| {
+        Fault::new(FaultKind::Id, "the rule has no @id", "put @id(\"a-name-of-its-own\") before it")
+    })?;
+    let fault = |kind, message: String, hint: &str| Fault::new(kind, message, hint).of_rule(id);
+    if !is_name(id) {
+        let hint = "an id is 1 to 128 letters, digits, and . _ : -";
+        return Err(fault(FaultKind::Id, "the @id is not a name".to_owned(), hint));
+    }
+    if RESERVED.contains(&id) {
+        return Err(fault(
+            FaultKind::Id,
+            "the @id is one of the engine's own codes".to_owned(),
+            "choose another @id",
+        ));
+    }
+    let annotations =
+        Annotations::read(policy).map_err(|(message, hint)| fault(FaultKind::Annotation, message, hint))?;
+    let tree = policy
+        .to_json()
+        .map_err(|error| fault(FaultKind::Syntax, error.to_string(), "write the rule in a simpler form"))?;
+    if levels(&tree) > LEVELS {
+        let hint = "split the rule, or compare with many values by [\"a\", \"b\"].contains(…)";
+        return Err(fault(
+            FaultKind::Limit,
+            format!("more than {LEVELS} operators in a row or inside each other"),
+            hint,
+        ));
+    }
+    Ok(Rule {
+        id: id.to_owned(),
+        deed: annotations.deed,
+        reason: annotations.reason,
+        policy: policy.new_id(PolicyId::new(id)),
+        place: place.clone(),
+        survey: survey(&tree),
+    })
+}
+
+struct Annotations {
+    deed: Deed,
+    reason: Option<String>,
+}
+
+impl Annotations {
+    fn read(policy: &Policy) -> Result<Self, (String, &'static str)> {
+        let forbids = policy.effect() == Effect::Forbid;
+        let (mut hold, mut approver, mut expires_s, mut reason) = (false, None, None, None);
+        for (name, value) in policy.annotations() {
+            if !forbids && matches!(name, "outcome" | "approver" | "expires") {
+                let hint = "a permit only permits: remove the annotation, or make the rule a forbid";
+                return Err((format!("@{name} on a permit"), hint));
+            }
+            match name {
+                "id" => {}
+                "outcome" => hold = outcome(value)?,
+                "approver" => approver = Some(role(value)?),
+                "expires" => expires_s = Some(duration(value)?),
+                "reason" => reason = Some(text(value)?),
+                "quorum" | "ticket" | "step_up" | "human" | "transform" => {
+                    let hint = "leave it out: id, outcome, approver, expires and reason are supported";
+                    return Err((format!("@{name} is not supported yet"), hint));
+                }
+                _ => {
+                    let hint = "the annotations are id, outcome, approver, expires and reason";
+                    return Err((format!("@{name} is not an annotation"), hint));
+                }
+            }
+        }
+        if !hold && (approver.is_some() || expires_s.is_some()) {
+            let hint = "add @outcome(\"hold\"), or remove @approver and @expires";
+            return Err(("@approver and @expires are for holds".to_owned(), hint));
+        }
+        let deed = match (forbids, hold) {
+            (false, _) => Deed::Permit,
+            (true, false) => Deed::Deny,
+            (true, true) => Deed::Hold { approver, expires_s },
+        };
+        Ok(Self { deed, reason })
+    }
+}
+
+/// Is the outcome a hold?
+fn outcome(value: &str) -> Result<bool, (String, &'static str)> {
+    match value {
+        "deny" => Ok(false),
+        "hold" => Ok(true),
+        "defer" | "modify" => Err((
+            format!("@outcome({value:?}) is not supported yet"),
+            "the outcomes of a forbid are deny and hold",
+        )),
+        _ => Err((
+            format!("@outcome({value:?}) is not an outcome"),
+            "the outcomes of a forbid are deny and hold",
+        )),
+    }
+}
+
+fn role(value: &str) -> Result<String, (String, &'static str)> {
+    if is_name(value) {
+        Ok(value.to_owned())
+    } else {
+        Err((
+            format!("@approver({value:?}) is not a role"),
+            "a role is 1 to 128 letters, digits, and . _ : -",
+        ))
+    }
+}
+
+fn text(value: &str) -> Result<String, (String, &'static str)> {
+    if value.trim().is_empty() || value.len() > REASON_BYTES || value.chars().any(char::is_control) {
+        let hint = "a reason is one line of 1 to 500 bytes, for the person who reads why";
+        return Err(("@reason is empty, too long or has control characters".to_owned(), hint));
+    }
+    Ok(value.to_owned())
+}
+
+/// `90s`, `15m`, `1h`, `7d`: whole seconds, from one second to thirty days.
+fn duration(value: &str) -> Result<u64, (String, &'static str)> {
+    let seconds = || {
+        let unit = value.chars().last()?;
+        let count = value.strip_suffix(unit)?;
+        let each = match unit {
+            's' => 1,
+            'm' => 60,
+            'h' => 3_600,
+            'd' => 86_400,
+            _ => return None,
+        };
+        let plain = !count.starts_with('0') && count.bytes().all(|b| b.is_ascii_digit());
+        let seconds = plain.then(|| count.parse::<u64>().ok())??.checked_mul(each)?;
+        (1..=LONGEST_HOLD_S).contains(&seconds).then_some(seconds)
+    };
+    seconds().ok_or_else(|| {
+        (
+            format!("@expires({value:?}) is not a duration"),
+            "write 90s, 15m, 1h or 7d: at least 1s, at most 30d",
+        )
+    })
+}
+
+fn is_name(value: &str) -> bool {
+    (1..=128).contains(&value.len())
+        && value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'-'))
+}

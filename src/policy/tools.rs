@@ -1,0 +1,190 @@
+//! `tools.json`: the tools that a bundle's rules speak about.
+//!
+//! # Names in rules
+//! A tool is `Action::"<server>/<tool>"` and `Tool::"<server>/<tool>"`. In both halves `%` is written `%25`
+//! and `/` is written `%2F`, so the one slash separates: no two tools share a name, and no tool shares one
+//! with a group, which has no slash. A tool without a server is `"/<tool>"`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+
+use super::fault::{Fault, FaultKind, Place};
+use super::json::Strict;
+use super::shape::Fields;
+
+/// The bundle's file of tools.
+pub(super) const FILE: &str = "tools.json";
+/// The group of all registered tools.
+pub(super) const CALL: &str = "call";
+/// The action of every tool that is not registered; also a name that no group may take.
+pub(super) const UNREGISTERED: &str = "unregistered";
+/// The groups that exist without being named.
+pub(super) const GROUPS: [&str; 5] = [CALL, "destructive", "external", "payment", "read"];
+/// The groups an unregistered tool is in: it might do anything.
+pub(super) const UNREGISTERED_GROUPS: [&str; 2] = ["destructive", "external"];
+
+/// Tools in a bundle.
+const MOST_TOOLS: usize = 1_000;
+/// Groups of one tool.
+const MOST_GROUPS: usize = 32;
+/// Bytes of a tool's or a server's name.
+const NAME_BYTES: usize = 1_024;
+
+/// A registered tool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tool {
+    /// The server it lives on; empty where none is named.
+    pub server: String,
+    /// Its name there.
+    pub name: String,
+    /// The groups its action is in, `call` included, sorted.
+    pub groups: Vec<String>,
+    pub(super) fields: Fields,
+}
+
+impl Tool {
+    /// The tool's name in rules: see the module.
+    #[must_use]
+    pub fn action_id(&self) -> String {
+        action_id(&self.server, &self.name)
+    }
+}
+
+/// The name in rules of the tool `name` on `server`: unambiguous, see the room's documentation.
+///
+/// ```
+/// use foreseal::policy::action_id;
+/// assert_eq!(action_id("bank", "send_money"), "bank/send_money");
+/// assert_eq!(action_id("", "send_money"), "/send_money");
+/// assert_ne!(action_id("a/b", "c"), action_id("a", "b/c"));
+/// ```
+#[must_use]
+pub fn action_id(server: &str, name: &str) -> String {
+    let mut id = String::with_capacity(server.len().saturating_add(name.len()).saturating_add(1));
+    escape_into(&mut id, server);
+    id.push('/');
+    escape_into(&mut id, name);
+    id
+}
+
+fn escape_into(id: &mut String, part: &str) {
+    for c in part.chars() {
+        match c {
+            '%' => id.push_str("%25"),
+            '/' => id.push_str("%2F"),
+            c => id.push(c),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    tools: Vec<Declared>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Declared {
+    #[serde(default)]
+    server: String,
+    name: String,
+    #[serde(default)]
+    groups: Vec<String>,
+    #[serde(default)]
+    input: Option<Strict>,
+    /// For people; not part of any decision.
+    #[serde(default, rename = "description")]
+    _description: Option<String>,
+}
+
+/// Reads `tools.json`: the tools by their names in rules.
+pub(super) fn read(text: &str) -> Result<BTreeMap<String, Tool>, Vec<Fault>> {
+    let file: File = serde_json::from_str(text).map_err(|error| {
+        let place = Place { file: FILE.to_owned(), line: error.line(), column: error.column() };
+        let shown = error.to_string();
+        let message =
+            shown.rsplit_once(" at line ").map_or(shown.as_str(), |(message, _)| message).to_owned();
+        let hint = "tools.json is {\"tools\": [{\"server\", \"name\", \"groups\", \"input\": <JSON Schema>, \
+                    \"description\"}]}; correct it at this position";
+        vec![Fault::new(FaultKind::Syntax, message, hint).at(place)]
+    })?;
+    if file.tools.len() > MOST_TOOLS {
+        let message = format!("{} tools, more than {MOST_TOOLS}", file.tools.len());
+        return Err(vec![
+            Fault::new(FaultKind::Limit, message, "remove tools that no agent uses").at(Place::file(FILE)),
+        ]);
+    }
+    let mut tools = BTreeMap::new();
+    let mut faults = Vec::new();
+    for (index, declared) in file.tools.into_iter().enumerate() {
+        match declared.check() {
+            Ok(tool) => {
+                let id = tool.action_id();
+                if tools.insert(id.clone(), tool).is_some() {
+                    faults.push(fault(
+                        index,
+                        &format!("the tool {id:?} is declared twice"),
+                        "keep one of the two",
+                    ));
+                }
+            }
+            Err((message, hint)) => faults.push(fault(index, &message, hint)),
+        }
+    }
+    if faults.is_empty() { Ok(tools) } else { Err(faults) }
+}
+
+fn fault(index: usize, message: &str, hint: &str) -> Fault {
+    Fault::new(FaultKind::Tools, format!("tool {index}: {message}"), hint).at(Place::file(FILE))
+}
+
+impl Declared {
+    fn check(self) -> Result<Tool, (String, &'static str)> {
+        if self.name.is_empty() {
+            return Err(("the name is empty".to_owned(), "name the tool as its server does"));
+        }
+        for (what, name) in [("name", &self.name), ("server", &self.server)] {
+            if name.len() > NAME_BYTES {
+                return Err((
+                    format!("the {what} has more than {NAME_BYTES} bytes"),
+                    "shorten it at the server",
+                ));
+            }
+        }
+        if self.groups.len() > MOST_GROUPS {
+            return Err((format!("more than {MOST_GROUPS} groups"), "name fewer groups"));
+        }
+        let mut groups: BTreeSet<String> = BTreeSet::from([CALL.to_owned()]);
+        for group in self.groups {
+            check_group(&group)?;
+            groups.insert(group);
+        }
+        let fields = match &self.input {
+            None => Fields::default(),
+            Some(Strict(schema)) => Fields::of_schema(schema)
+                .map_err(|why| (format!("{:?}: {why}", self.name), "correct the tool's \"input\""))?,
+        };
+        Ok(Tool { server: self.server, name: self.name, groups: groups.into_iter().collect(), fields })
+    }
+}
+
+fn check_group(group: &str) -> Result<(), (String, &'static str)> {
+    let well_formed = group.len() <= 64
+        && group.starts_with(|c: char| c.is_ascii_lowercase())
+        && group.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-'));
+    if !well_formed {
+        return Err((
+            format!("the group {group:?} is not a name"),
+            "a group's name is a lower-case letter, then letters, digits, - and _, at most 64 in all",
+        ));
+    }
+    if group == CALL || group == UNREGISTERED {
+        return Err((
+            format!("the group {group:?} is not for declaring"),
+            "leave it out: every registered tool is in \"call\", and \"unregistered\" is the action of all others",
+        ));
+    }
+    Ok(())
+}
