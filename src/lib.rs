@@ -9,7 +9,9 @@
 //! | [`note`] | signed notes, checkpoints, cosignatures, keys, trust policies; pure | merkle |
 //! | [`record`] | the nouns: intent, decision, entries, limits, strict JSON, field tree; pure | merkle |
 //! | `policy` | Cedar bundles; (intent, facts, policy) -> decision; pure | record |
+//! | [`evidence`] | receipts, answers: make, and verify offline | merkle note record policy |
 
+pub mod evidence;
 pub mod merkle;
 pub mod note;
 #[cfg(feature = "replay")]

@@ -1,0 +1,69 @@
+//! The answer to a sealed intent, as the service gives it and as a verifier reads it back.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::record::decision::{Condition, Outcome, Reason};
+use crate::record::time::Timestamp;
+
+/// `201` body of `POST /v1/intents`. The same id with the same body gets the same bytes again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The intent's id.
+    pub id: Uuid,
+    /// Its leaf index.
+    pub index: u64,
+    /// What was decided.
+    pub decision: AnswerDecision,
+    /// The receipt, a tlog-proof.
+    pub receipt: String,
+    /// The leaf, base64.
+    pub entry: String,
+    /// What opens the commitments in the leaf to whoever holds the declared document.
+    pub opening: Opening,
+    /// Permits, one per allowed call that asked for one. Always empty in this version.
+    pub permits: Vec<String>,
+}
+
+/// The decision as told to the agent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AnswerDecision {
+    /// Over the whole intent.
+    pub outcome: Outcome,
+    /// When a hold ends.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub expires: Option<Timestamp>,
+    /// Why, sorted.
+    pub reasons: Vec<Reason>,
+    /// What would turn a hold into a yes.
+    pub conditions: Vec<Condition>,
+    /// One per declared call, in their order.
+    pub calls: Vec<AnswerCall>,
+}
+
+/// The verdict on one call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AnswerCall {
+    /// The call's id within the intent.
+    pub id: String,
+    /// Its verdict.
+    pub outcome: Outcome,
+    /// Why, sorted.
+    pub reasons: Vec<Reason>,
+    /// What would turn a hold into a yes.
+    pub conditions: Vec<Condition>,
+}
+
+/// What opens the leaf's commitments.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Opening {
+    /// Of the declared document.
+    pub declared: SeedOpening,
+}
+
+/// Opens a whole document: with the seed and the document the root can be recomputed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SeedOpening {
+    /// The seed, base64 of 32 bytes.
+    pub seed: String,
+}

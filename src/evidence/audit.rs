@@ -1,0 +1,240 @@
+//! Audit of a whole log: every leaf hashed, every tile compared, every link between entries followed.
+
+use std::num::NonZeroU8;
+
+use super::report::Report;
+use super::verify::check_checkpoint;
+use crate::merkle::{Frontier, Hash, Tile, TileKind, TilePath, leaf_hash, parse_bundle, tile_width};
+use crate::note::{Checkpoint, TrustPolicy};
+use crate::record::chain::Chain;
+use crate::record::entry::Entry;
+
+/// Leaves in a full tile and in a full entry bundle (C2SP tlog-tiles).
+const TILE_LEAVES: u64 = 256;
+
+/// Where a log is read from: a served log, or a directory in the C2SP layout.
+pub trait LogReader {
+    /// The signed checkpoint.
+    ///
+    /// # Errors
+    /// [`ReadLogError`]
+    fn checkpoint(&self) -> Result<String, ReadLogError>;
+
+    /// One tile or entry bundle.
+    ///
+    /// # Errors
+    /// [`ReadLogError`]
+    fn tile(&self, path: &TilePath) -> Result<Vec<u8>, ReadLogError>;
+}
+
+/// Why a part of a log could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadLogError {
+    /// The log answers, but it does not have this: with a checkpoint that covers it, proven incomplete.
+    #[error("{0} is missing")]
+    Missing(String),
+    /// It could not be asked.
+    #[error("{what} could not be read: {why}")]
+    Unreachable {
+        /// What was asked for.
+        what: String,
+        /// What went wrong.
+        why: String,
+    },
+    /// What was read contradicts its own checksum.
+    #[error("{what} is damaged: {why}")]
+    Damaged {
+        /// What was asked for.
+        what: String,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+/// Audits a log against the keys the verifier trusts. `progress` is told (leaves done, leaves in all).
+pub fn audit_log(
+    reader: &dyn LogReader,
+    trust: Option<&TrustPolicy>,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Report {
+    let mut report = Report::new("log");
+    let note = match reader.checkpoint() {
+        Ok(note) => note,
+        Err(error) => {
+            record_read_error(&mut report, "checkpoint can be read", &error);
+            return report;
+        }
+    };
+    let Some(checkpoint) = check_checkpoint(&mut report, "checkpoint", &note, trust) else { return report };
+    let mut walk = Walk::new(checkpoint.size);
+    let outcome = walk.run(reader, progress);
+    walk.conclude(&mut report, &checkpoint, outcome);
+    add_limits(&mut report);
+    report
+}
+
+/// What an audit of leaves alone cannot establish.
+pub fn add_limits(report: &mut Report) {
+    report.not_checked("payloads: leaves commit to them, this audit does not open them");
+    report.not_checked("that decisions follow from their policies (an auditor's replay does that)");
+    report.not_checked("actions that were never submitted");
+}
+
+/// A first finding that ends the walk.
+enum Stop {
+    Read(ReadLogError),
+    Tile(String),
+    Entry(String),
+}
+
+/// The walk over all leaves: the tree as it grows, the links, and what differed.
+pub(crate) struct Walk {
+    size: u64,
+    done: u64,
+    frontier: Frontier,
+    levels: Vec<Level>,
+    chain: Chain,
+}
+
+/// The tile being filled at one level, and how many were filled before it.
+struct Level {
+    index: u64,
+    tile: Tile,
+}
+
+impl Walk {
+    pub(crate) fn new(size: u64) -> Self {
+        Self { size, done: 0, frontier: Frontier::new(), levels: Vec::new(), chain: Chain::default() }
+    }
+
+    fn run(&mut self, reader: &dyn LogReader, progress: &mut dyn FnMut(u64, u64)) -> Result<(), Stop> {
+        for bundle_index in 0..self.size.div_ceil(TILE_LEAVES) {
+            let path = tile_path(TileKind::Entries, bundle_index, self.size)
+                .ok_or_else(|| Stop::Tile(format!("bundle {bundle_index} lies beyond the log's size")))?;
+            let bytes = reader.tile(&path).map_err(Stop::Read)?;
+            let entries = parse_bundle(&bytes).map_err(|e| Stop::Tile(format!("{path}: {e}")))?;
+            let expected = (self.size - bundle_index * TILE_LEAVES).min(TILE_LEAVES);
+            if entries.len() as u64 != expected {
+                return Err(Stop::Tile(format!(
+                    "{path} has {} entries, the log's size says {expected}",
+                    entries.len()
+                )));
+            }
+            for entry in entries {
+                self.leaf(reader, entry)?;
+            }
+            progress(self.done, self.size);
+        }
+        self.partial_tiles(reader)
+    }
+
+    fn leaf(&mut self, reader: &dyn LogReader, bytes: &[u8]) -> Result<(), Stop> {
+        let index = self.done;
+        let entry = Entry::parse(bytes).map_err(|e| Stop::Entry(format!("leaf {index}: {e}")))?;
+        self.chain.apply(&entry).map_err(|e| Stop::Entry(e.to_string()))?;
+        let hash = leaf_hash(bytes);
+        self.frontier.append(hash);
+        self.done += 1;
+        self.push(reader, hash)
+    }
+
+    /// Puts a hash into the tile of level 0; full tiles are compared and their root goes one level up.
+    fn push(&mut self, reader: &dyn LogReader, hash: Hash) -> Result<(), Stop> {
+        let mut carried = Some(hash);
+        let mut level = 0;
+        while let Some(hash) = carried.take() {
+            if self.levels.len() == level {
+                self.levels.push(Level { index: 0, tile: Tile::new() });
+            }
+            let Some(current) = self.levels.get_mut(level) else { return Ok(()) };
+            current.tile.push(hash).map_err(|e| Stop::Tile(e.to_string()))?;
+            if let Some(root) = current.tile.root() {
+                let full = std::mem::replace(&mut current.tile, Tile::new());
+                let index = current.index;
+                current.index += 1;
+                compare(reader, level, index, &full, self.size)?;
+                carried = Some(root);
+                level += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn partial_tiles(&self, reader: &dyn LogReader) -> Result<(), Stop> {
+        for (level, current) in self.levels.iter().enumerate() {
+            if current.tile.width() > 0 {
+                compare(reader, level, current.index, &current.tile, self.size)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn conclude(self, report: &mut Report, checkpoint: &Checkpoint, outcome: Result<(), Stop>) {
+        match outcome {
+            Err(Stop::Read(error)) => return record_read_error(report, "every leaf can be read", &error),
+            Err(Stop::Tile(problem)) => return report.failed("tiles agree with the leaves", problem),
+            Err(Stop::Entry(problem)) => return report.failed("entries are linked", problem),
+            Ok(()) => {}
+        }
+        let root = self.frontier.root();
+        if root == checkpoint.root {
+            report.passed("leaves hash to the signed root", format!("{} leaves", self.done));
+        } else {
+            report.failed(
+                "leaves hash to the signed root",
+                format!("{} leaves hash to {root}, signed is {}", self.done, checkpoint.root),
+            );
+            return;
+        }
+        report.passed("tiles agree with the leaves", format!("{} levels", self.levels.len()));
+        report.passed(
+            "entries are linked",
+            format!("{} agents, sequence numbers and times without a gap", self.chain.agent_count()),
+        );
+        if self.chain.not_understood() > 0 {
+            report.not_checked(format!(
+                "{} entries of a type that is not understood",
+                self.chain.not_understood()
+            ));
+        }
+    }
+}
+
+fn compare(reader: &dyn LogReader, level: usize, index: u64, tile: &Tile, size: u64) -> Result<(), Stop> {
+    let level = u8::try_from(level).map_err(|_| Stop::Tile("more levels than a log can have".to_owned()))?;
+    let path = tile_path(TileKind::Hashes { level }, index, size)
+        .ok_or_else(|| Stop::Tile(format!("tile {level}/{index} lies beyond the log's size")))?;
+    let served = reader.tile(&path).map_err(Stop::Read)?;
+    if served == tile.to_bytes() {
+        return Ok(());
+    }
+    let leaf = served.chunks(32).zip(tile.bottom()).position(|(served, own)| served != own.as_bytes());
+    Err(Stop::Tile(match leaf {
+        Some(at) => format!("{path}: hash {at} is not that of the leaves below it"),
+        None => format!("{path} has {} bytes, should have {}", served.len(), tile.bottom().len() * 32),
+    }))
+}
+
+/// The path of a tile in a log of `size` leaves: full, or partial with its width. `None` where the log has none.
+#[must_use]
+pub fn tile_path(kind: TileKind, index: u64, size: u64) -> Option<TilePath> {
+    let level = match kind {
+        TileKind::Hashes { level } => level,
+        TileKind::Entries => 0,
+    };
+    let width = tile_width(level, index, size)?;
+    let width = if u64::from(width) == TILE_LEAVES {
+        None
+    } else {
+        Some(u8::try_from(width).ok().and_then(NonZeroU8::new)?)
+    };
+    Some(TilePath { kind, index, width })
+}
+
+fn record_read_error(report: &mut Report, name: &str, error: &ReadLogError) {
+    match error {
+        ReadLogError::Unreachable { .. } => report.undecided(name, error.to_string()),
+        ReadLogError::Missing(_) | ReadLogError::Damaged { .. } => report.failed(name, error.to_string()),
+    }
+}

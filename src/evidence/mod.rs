@@ -1,0 +1,22 @@
+//! Evidence: receipts, answers and whole logs, made by the service and verified by anyone, offline.
+//!
+//! Does: encode and parse tlog-proof receipts and answers; verify them against a trust policy the verifier
+//! already holds; audit a log leaf by leaf; report check by check, with what was *not* checked.
+//! Does not: read files or the network (it is handed bytes or a [`audit::LogReader`]), take a key from the
+//! evidence it verifies, or decide anything about policy.
+//! May use: merkle, note, record, policy.
+//!
+//! Invariants:
+//! - without a trust policy nothing is valid: the verdict is "could not decide";
+//! - hash first, parse after: bytes that are not the proven leaf are proven invalid, whatever they say;
+//! - every report ends with the exact list of what was not checked.
+
+pub mod answer;
+pub mod audit;
+pub mod receipt;
+pub mod report;
+pub mod verify;
+
+pub use answer::Answer;
+pub use receipt::Receipt;
+pub use report::{Check, Report, Verdict};
