@@ -10,7 +10,9 @@
 //! | [`record`] | the nouns: intent, decision, entries, limits, strict JSON, field tree; pure | merkle |
 //! | `policy` | Cedar bundles; (intent, facts, policy) -> decision; pure | record |
 //! | [`evidence`] | receipts, answers: make, and verify offline | merkle note record policy |
+//! | [`disk`] | the only `std::fs` and fsync; real and fault-injecting | – |
 
+pub mod disk;
 pub mod evidence;
 pub mod merkle;
 pub mod note;
