@@ -11,9 +11,11 @@
 //! | `policy` | Cedar bundles; (intent, facts, policy) -> decision; pure | record |
 //! | [`evidence`] | receipts, answers: make, and verify offline | merkle note record policy |
 //! | [`disk`] | the only `std::fs` and fsync; real and fault-injecting | – |
+//! | [`journal`] | durable frames in segments; knows bytes, not intents | disk |
 
 pub mod disk;
 pub mod evidence;
+pub mod journal;
 pub mod merkle;
 pub mod note;
 #[cfg(feature = "replay")]
