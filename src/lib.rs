@@ -12,10 +12,12 @@
 //! | [`evidence`] | receipts, answers: make, and verify offline | merkle note record policy |
 //! | [`disk`] | the only `std::fs` and fsync; real and fault-injecting | – |
 //! | [`journal`] | durable frames in segments; knows bytes, not intents | disk |
+//! | [`ledger`] | sequencer, committer, state, snapshots, tiles, index, keyring, recovery, fsck | all above |
 
 pub mod disk;
 pub mod evidence;
 pub mod journal;
+pub mod ledger;
 pub mod merkle;
 pub mod note;
 #[cfg(feature = "replay")]

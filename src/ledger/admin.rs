@@ -1,0 +1,217 @@
+//! Administrative entries: who may act, and under which policy.
+//!
+//! Their declared documents are records that the state fold reads, so they are never erased.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::committer::{Reply, SealedLeaf};
+use super::error::LedgerError;
+use super::keyring::random;
+use super::payload::Payload;
+use super::sequencer::{Made, Sequencer, new_id};
+use super::state::CredentialDigest;
+use crate::merkle::Hash;
+use crate::policy::Engine;
+use crate::record::canonical::to_jcs;
+use crate::record::entry::{
+    AgentEntry, AgentKind, ENTRY_VERSION, Entry, Operation, OperatorEntry, OperatorKind, PolicyEntry,
+    PolicyKind, PolicyMode,
+};
+use crate::record::field_tree::{FieldTree, Seed};
+use crate::record::limits;
+
+/// Something an operator does.
+pub struct Admin {
+    /// Leaf index of the operator's registration; nobody, for the first operator.
+    pub by: Option<u64>,
+    /// What.
+    pub change: Change,
+}
+
+/// What an operator does.
+pub enum Change {
+    /// Registers an operator.
+    RegisterOperator {
+        /// Its name.
+        name: String,
+        /// Digest of its token.
+        credential: CredentialDigest,
+    },
+    /// Registers an agent.
+    RegisterAgent {
+        /// Its name.
+        name: String,
+        /// Its roles.
+        roles: Vec<String>,
+        /// Digest of its token.
+        credential: CredentialDigest,
+        /// Its public key, if it signs.
+        key: Option<[u8; 32]>,
+    },
+    /// Gives an agent a new token, and a new public key if there is one.
+    RotateAgent {
+        /// Its name.
+        name: String,
+        /// Digest of its new token.
+        credential: CredentialDigest,
+        /// Its new public key.
+        key: Option<[u8; 32]>,
+    },
+    /// Ends an agent's registration.
+    RevokeAgent {
+        /// Its name.
+        name: String,
+    },
+    /// Makes a bundle decide.
+    ActivatePolicy {
+        /// The bundle, ready to decide.
+        engine: Arc<Engine>,
+        /// Its files.
+        files: BTreeMap<String, Vec<u8>>,
+        /// Who stands for it.
+        author: String,
+    },
+}
+
+impl Sequencer {
+    pub(super) fn admin(&mut self, admin: &Admin, reply: Reply<SealedLeaf>) {
+        let engine = match &admin.change {
+            Change::ActivatePolicy { engine, .. } => Some(Arc::clone(engine)),
+            _ => None,
+        };
+        match self.make_admin(admin) {
+            Ok(made) => {
+                if let Some(engine) = engine {
+                    self.engine = engine;
+                }
+                self.seal(made, None, reply);
+            }
+            Err(error) => self.refuse(false, error, reply),
+        }
+    }
+
+    fn make_admin(&mut self, admin: &Admin) -> Result<Made, LedgerError> {
+        let at = self.stamp()?;
+        let id = new_id(at)?;
+        self.authorize(admin.by)?;
+        let by = admin.by.unwrap_or_default();
+        let record = self.record(&admin.change)?;
+        let seed = Seed::from_bytes(*random::<32>()?);
+        let declared = match &record {
+            Some(record) => Some(
+                FieldTree::of_document(record, &seed)
+                    .map_err(|e| LedgerError::TooLarge(e.to_string()))?
+                    .commitment(),
+            ),
+            None => None,
+        };
+        let commitment = || declared.ok_or_else(|| LedgerError::Damaged("a record is missing".to_owned()));
+        let agent = |name: &str| self.active_agent(name);
+        let agent_entry = |operation, agent, key: Option<[u8; 32]>| {
+            let key = key.map(Hash);
+            Entry::Agent(AgentEntry {
+                v: ENTRY_VERSION,
+                kind: AgentKind::It,
+                id,
+                at,
+                operation,
+                agent,
+                by,
+                declared,
+                key,
+            })
+        };
+        let entry = match &admin.change {
+            Change::RegisterOperator { .. } => Entry::Operator(OperatorEntry {
+                v: ENTRY_VERSION,
+                kind: OperatorKind::It,
+                id,
+                at,
+                operation: Operation::Register,
+                declared: commitment()?,
+            }),
+            Change::RegisterAgent { key, .. } => agent_entry(Operation::Register, None, *key),
+            Change::RotateAgent { name, key, .. } => agent_entry(Operation::Rotate, Some(agent(name)?), *key),
+            Change::RevokeAgent { name } => agent_entry(Operation::Revoke, Some(agent(name)?), None),
+            Change::ActivatePolicy { engine, .. } => Entry::Policy(PolicyEntry {
+                v: ENTRY_VERSION,
+                kind: PolicyKind::It,
+                id,
+                at,
+                by,
+                mode: PolicyMode::Enforce,
+                rules: u32::try_from(engine.bundle().rules().len()).unwrap_or(u32::MAX),
+                declared: commitment()?,
+            }),
+        };
+        let Some(record) = record else { return self.make(entry, id, at, None, None) };
+        let record = to_jcs(&record).map_err(|e| LedgerError::TooLarge(e.to_string()))?;
+        let payload = Payload {
+            declared: record.clone(),
+            evaluation: Vec::new(),
+            declared_seed: seed,
+            evaluation_seed: Seed::from_bytes([0; 32]),
+            signature: None,
+        };
+        self.make(entry, id, at, Some(&payload), Some(record))
+    }
+
+    fn authorize(&self, by: Option<u64>) -> Result<(), LedgerError> {
+        // Only leaf 0, the first operator, is nobody's doing.
+        let authorized = match by {
+            Some(by) => self.state.registry.operator(by).is_some(),
+            None => self.state.chain.size() == 0,
+        };
+        if authorized { Ok(()) } else { Err(LedgerError::NotRegistered) }
+    }
+
+    fn active_agent(&self, name: &str) -> Result<u64, LedgerError> {
+        let registry = &self.state.registry;
+        registry
+            .agent_named(name)
+            .filter(|index| registry.agent(*index).is_some_and(|agent| !agent.revoked))
+            .ok_or_else(|| LedgerError::NoSuchAgent(name.to_owned()))
+    }
+
+    /// The declared document of a change; a revocation has none.
+    fn record(&self, change: &Change) -> Result<Option<serde_json::Value>, LedgerError> {
+        let base64 = |key: &Option<[u8; 32]>| key.map(|key| Hash(key).to_string());
+        Ok(match change {
+            Change::RegisterOperator { name, credential } => {
+                Some(json!({ "operator": name, "credential": hex::encode(credential.0) }))
+            }
+            Change::RegisterAgent { name, roles, credential, key } => {
+                if self.state.registry.agent_named(name).is_some() {
+                    return Err(LedgerError::NameTaken(name.clone()));
+                }
+                if self.state.chain.agent_count() >= limits::AGENTS_MAX {
+                    return Err(LedgerError::TooManyAgents);
+                }
+                let credential = hex::encode(credential.0);
+                Some(json!({ "agent": name, "roles": roles, "credential": credential, "key": base64(key) }))
+            }
+            Change::RotateAgent { name, credential, key } => {
+                let credential = hex::encode(credential.0);
+                Some(json!({ "agent": name, "credential": credential, "key": base64(key) }))
+            }
+            Change::RevokeAgent { .. } => None,
+            Change::ActivatePolicy { engine, files, author } => {
+                let texts: BTreeMap<&String, String> = files
+                    .iter()
+                    .map(|(path, bytes)| {
+                        Ok((path, String::from_utf8(bytes.clone()).map_err(|_| not_text(path))?))
+                    })
+                    .collect::<Result<_, LedgerError>>()?;
+                let digest = hex::encode(engine.bundle().digest());
+                Some(json!({ "author": author, "digest": digest, "files": texts }))
+            }
+        })
+    }
+}
+
+fn not_text(path: &str) -> LedgerError {
+    LedgerError::TooLarge(format!("policy file {path} is not UTF-8"))
+}

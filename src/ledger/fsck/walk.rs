@@ -1,0 +1,260 @@
+//! The walk over the journal's frames: leaves, links, checkpoints, and the tiles that were derived.
+
+use std::path::Path;
+
+use super::super::packs::Packs;
+use super::super::tiles::BUNDLE_LEAVES;
+use super::open_keys::OpenKeys;
+use crate::disk::Disk;
+use crate::evidence::Report;
+use crate::evidence::audit::ReadLogError;
+use crate::journal::{FrameView, Position, frames_from};
+use crate::merkle::{Frontier, Hash, Tile, encode_bundle, leaf_hash};
+use crate::note::{TrustError, TrustPolicy};
+use crate::record::chain::Chain;
+use crate::record::entry::Entry;
+
+/// The keys that checkpoints must be signed by; remembers the last one, because markers repeat it.
+pub(super) struct Trusted<'a> {
+    policy: &'a TrustPolicy,
+    last: Option<(Vec<u8>, u64, Hash)>,
+}
+
+impl<'a> Trusted<'a> {
+    pub(super) fn new(policy: &'a TrustPolicy) -> Self {
+        Self { policy, last: None }
+    }
+
+    fn verify(&mut self, note: &[u8]) -> Result<(u64, Hash), Stop> {
+        if let Some((known, size, root)) = &self.last
+            && known == note
+        {
+            return Ok((*size, *root));
+        }
+        let text =
+            std::str::from_utf8(note).map_err(|_| Stop::Checkpoint("a checkpoint is not text".to_owned()))?;
+        let verified = self.policy.verify(text).map_err(|error| match error {
+            TrustError::Invalid(_) => Stop::Checkpoint(error.to_string()),
+            _ => Stop::Unknown(error.to_string()),
+        })?;
+        let (size, root) = (verified.checkpoint.size, verified.checkpoint.root);
+        self.last = Some((note.to_vec(), size, root));
+        Ok((size, root))
+    }
+}
+
+/// A first finding that ends the walk.
+pub(super) enum Stop {
+    Read(String),
+    Checkpoint(String),
+    Unknown(String),
+    Entry(String),
+    Tile(String),
+    Payload(String),
+}
+
+pub(super) struct Walk<'a> {
+    trusted: Trusted<'a>,
+    packs: &'a Packs,
+    keys: Option<&'a OpenKeys>,
+    opened: super::open_keys::Opened,
+    chain: Chain,
+    frontier: Frontier,
+    levels: Vec<(u64, Tile)>,
+    bundle: Vec<Vec<u8>>,
+    bundles_end: u64,
+    covered: u64,
+    checkpoints: u64,
+    tiles_behind: u64,
+    bundles_behind: u64,
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(trusted: Trusted<'a>, packs: &'a Packs, keys: Option<&'a OpenKeys>) -> Self {
+        Self {
+            trusted,
+            packs,
+            keys,
+            opened: super::open_keys::Opened::default(),
+            chain: Chain::default(),
+            frontier: Frontier::new(),
+            levels: Vec::new(),
+            bundle: Vec::new(),
+            bundles_end: 0,
+            covered: 0,
+            checkpoints: 0,
+            tiles_behind: 0,
+            bundles_behind: 0,
+        }
+    }
+
+    pub(super) fn run(
+        &mut self,
+        disk: &dyn Disk,
+        journal: &Path,
+        leaves: u64,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<(), Stop> {
+        let frames = frames_from(disk, journal, Position { segment: 0, offset: 0 });
+        for frame in frames.map_err(|e| Stop::Read(e.to_string()))? {
+            let (_, frame) = frame.map_err(|e| Stop::Read(e.to_string()))?;
+            self.checkpoint(&frame)?;
+            for (number, bytes) in (0u32..).zip(frame.entries()) {
+                self.leaf(&frame, number, bytes)?;
+            }
+            progress(self.chain.size(), leaves);
+        }
+        if let Some(keys) = self.keys {
+            keys.conclude(&mut self.opened, &self.chain, &self.frontier).map_err(Stop::Payload)?;
+        }
+        self.lengths()
+    }
+
+    fn checkpoint(&mut self, frame: &FrameView) -> Result<(), Stop> {
+        let (size, root) = self.trusted.verify(frame.checkpoint())?;
+        if size != self.frontier.size() || root != self.frontier.root() {
+            return Err(Stop::Checkpoint(format!(
+                "a signed checkpoint of size {size} has root {root}; the {} leaves before it hash to {}",
+                self.frontier.size(),
+                self.frontier.root()
+            )));
+        }
+        self.covered = size;
+        self.checkpoints += 1;
+        Ok(())
+    }
+
+    fn leaf(&mut self, frame: &FrameView, number: u32, bytes: &[u8]) -> Result<(), Stop> {
+        let index = self.chain.size();
+        let entry = Entry::parse(bytes).map_err(|e| Stop::Entry(format!("leaf {index}: {e}")))?;
+        self.chain.apply(&entry).map_err(|e| Stop::Entry(e.to_string()))?;
+        let hash = leaf_hash(bytes);
+        self.frontier.append(hash);
+        self.bundle.push(bytes.to_vec());
+        self.push(hash)?;
+        if self.bundle.len() as u64 == BUNDLE_LEAVES {
+            self.full_bundle(index / BUNDLE_LEAVES)?;
+        }
+        if let Some(keys) = self.keys {
+            keys.leaf(&mut self.opened, &self.frontier, &entry, frame, number).map_err(Stop::Payload)?;
+        }
+        Ok(())
+    }
+
+    fn full_bundle(&mut self, number: u64) -> Result<(), Stop> {
+        let own = encode_bundle(&self.bundle).map_err(|e| Stop::Entry(e.to_string()))?;
+        self.bundle.clear();
+        match self.packs.read_bundle(number) {
+            Ok((found, end)) => {
+                self.bundles_end += own.len() as u64;
+                if found != own || end != self.bundles_end || self.bundles_behind > 0 {
+                    return Err(Stop::Tile(format!("entry bundle {number} is not that of the leaves")));
+                }
+            }
+            Err(ReadLogError::Missing(_)) => self.bundles_behind += 1,
+            Err(error) => return Err(Stop::Tile(error.to_string())),
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, hash: Hash) -> Result<(), Stop> {
+        let mut carried = Some(hash);
+        for level in 0u8.. {
+            let Some(hash) = carried.take() else { break };
+            if self.levels.len() == usize::from(level) {
+                self.levels.push((0, Tile::new()));
+            }
+            let Some((index, tile)) = self.levels.get_mut(usize::from(level)) else { break };
+            tile.push(hash).map_err(|e| Stop::Tile(e.to_string()))?;
+            if let Some(root) = tile.root() {
+                let full = std::mem::replace(tile, Tile::new());
+                let number = *index;
+                *index += 1;
+                match self.packs.read_tile(level, number) {
+                    Ok(found) if found.bottom() == full.bottom() => {}
+                    Ok(_) => {
+                        return Err(Stop::Tile(format!("tile {level}/{number} is not that of the leaves")));
+                    }
+                    Err(ReadLogError::Missing(_)) => self.tiles_behind += 1,
+                    Err(error) => return Err(Stop::Tile(error.to_string())),
+                }
+                carried = Some(root);
+            }
+        }
+        Ok(())
+    }
+
+    fn behind(&self) -> u64 {
+        self.tiles_behind + self.bundles_behind
+    }
+
+    /// No pack is longer than its tiles, and nothing else lies beside them.
+    fn lengths(&self) -> Result<(), Stop> {
+        let expected = Packs::lengths_for(self.frontier.size(), self.bundles_end);
+        for (name, length) in self.packs.lengths().map_err(|e| Stop::Read(e.to_string()))? {
+            let known = expected.iter().find(|(expected, _)| *expected == name);
+            match known {
+                None => return Err(Stop::Tile(format!("{name} is no pack"))),
+                Some((_, expected)) if length > *expected => {
+                    return Err(Stop::Tile(format!("{name} has {length} bytes, its tiles have {expected}")));
+                }
+                Some((_, expected)) if length < *expected && self.behind() == 0 => {
+                    return Err(Stop::Tile(format!("{name} has {length} bytes of {expected}")));
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn conclude(self, report: &mut Report, walked: Result<(), Stop>) {
+        match walked {
+            Err(Stop::Read(problem)) => return report.failed("every leaf can be read", problem),
+            Err(Stop::Checkpoint(problem)) => {
+                return report.failed("leaves hash to every signed root", problem);
+            }
+            Err(Stop::Unknown(problem)) => {
+                return report.undecided("leaves hash to every signed root", problem);
+            }
+            Err(Stop::Entry(problem)) => return report.failed("entries are linked", problem),
+            Err(Stop::Tile(problem)) => return report.failed("tiles agree with the leaves", problem),
+            Err(Stop::Payload(problem)) => {
+                return report.failed("what the keys open agrees with the leaves", problem);
+            }
+            Ok(()) => {}
+        }
+        let size = self.frontier.size();
+        report.passed(
+            "leaves hash to every signed root",
+            format!("{size} leaves, {} checkpoints", self.checkpoints),
+        );
+        report.passed(
+            "entries are linked",
+            format!("{} agents, sequence numbers and times without a gap", self.chain.agent_count()),
+        );
+        if self.behind() == 0 {
+            report.passed("tiles agree with the leaves", format!("{} levels", self.levels.len()));
+        } else {
+            report.undecided(
+                "tiles agree with the leaves",
+                format!("{} full tiles and bundles are not written yet", self.behind()),
+            );
+            report.hint = Some("start the service once: it writes them from the journal".to_owned());
+        }
+        if let Some(summary) = self.keys.map(|_| self.opened.summary()) {
+            report.passed("what the keys open agrees with the leaves", summary);
+        }
+        if self.covered < size {
+            report.not_checked(format!(
+                "{} entries after the newest checkpoint in the journal: the next start signs them",
+                size - self.covered
+            ));
+        }
+        if self.chain.not_understood() > 0 {
+            report.not_checked(format!(
+                "{} entries of a type that is not understood",
+                self.chain.not_understood()
+            ));
+        }
+    }
+}

@@ -1,0 +1,412 @@
+//! The handle on a running ledger: what others may ask of it.
+
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::JoinHandle;
+
+use uuid::Uuid;
+
+use super::admin::Admin;
+use super::behind::Behind;
+use super::committer::{Reply, SealedLeaf};
+use super::error::LedgerError;
+use super::index::{IntentKey, Row};
+use super::keyring::Ciphertext;
+use super::layout::Layout;
+use super::payload::Payload;
+use super::sequencer::{Admitted, Command, IntentReply};
+use super::shared::{Measures, Published, Shared};
+use crate::disk::DiskLock;
+use crate::evidence::Receipt;
+use crate::journal::{FrameView, ReadError, SegmentReader};
+use crate::merkle::{
+    Hash, TilePath, consistency_proof, inclusion_proof, leaf_hash, root_at, verify_consistency,
+    verify_inclusion,
+};
+use crate::note::{Checkpoint, VerifierKey};
+use crate::record::entry::{Entry, IntentEntry, RefusedCounts};
+use crate::record::limits;
+
+/// A running ledger. Dropping it, or [`Ledger::stop`], seals what is in hand and ends the threads.
+pub struct Ledger {
+    shared: Arc<Shared>,
+    to_sequencer: SyncSender<Command>,
+    /// Held while a command is sent, so that none comes behind the end.
+    accepting: RwLock<bool>,
+    threads: Mutex<Option<Threads>>,
+}
+
+impl std::fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ledger").field("origin", &self.shared.origin).finish_non_exhaustive()
+    }
+}
+
+/// The threads of a ledger, and its lock.
+pub(crate) struct Threads {
+    pub(super) sequencer: JoinHandle<()>,
+    pub(super) committer: JoinHandle<()>,
+    pub(super) behind: JoinHandle<()>,
+    pub(super) to_behind: SyncSender<Behind>,
+    pub(super) lock: DiskLock,
+}
+
+/// A sealed intent, read back and checked.
+pub struct Found {
+    /// Its leaf index.
+    pub index: u64,
+    /// Its leaf.
+    pub entry: IntentEntry,
+    /// The leaf's bytes.
+    pub bytes: Arc<[u8]>,
+    /// Its payload, decrypted.
+    pub payload: Payload,
+    /// The size of the checkpoint that its first receipt was under.
+    pub sealed_size: u64,
+}
+
+impl Ledger {
+    pub(super) fn running(shared: Arc<Shared>, to_sequencer: SyncSender<Command>, threads: Threads) -> Self {
+        Self { shared, to_sequencer, accepting: RwLock::new(true), threads: Mutex::new(Some(threads)) }
+    }
+
+    /// The log's name.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.shared.origin
+    }
+
+    /// The log's public key.
+    #[must_use]
+    pub fn verifier(&self) -> &VerifierKey {
+        self.shared.signer.verifier()
+    }
+
+    /// Where it lives.
+    #[must_use]
+    pub fn layout(&self) -> &Layout {
+        &self.shared.layout
+    }
+
+    /// What is durable and signed.
+    #[must_use]
+    pub fn published(&self) -> Arc<Published> {
+        self.shared.published()
+    }
+
+    /// Why nothing is sealed any more, if that is so.
+    #[must_use]
+    pub fn poisoned(&self) -> Option<&str> {
+        self.shared.poisoned()
+    }
+
+    /// By how many milliseconds the clock stands behind the last sealed entry.
+    #[must_use]
+    pub fn clock_behind_ms(&self) -> i64 {
+        let now = self.shared.clock.now();
+        self.published().last_at.map_or(0, |last| last.millis_since(now).max(0))
+    }
+
+    /// Intents in hand.
+    #[must_use]
+    pub fn in_hand(&self) -> usize {
+        self.shared.in_hand.load(Ordering::Relaxed)
+    }
+
+    /// Counters since the start.
+    #[must_use]
+    pub fn measures(&self) -> &Measures {
+        &self.shared.measures
+    }
+
+    /// Takes a place in the queue for an intent that is about to be read.
+    ///
+    /// # Errors
+    /// [`LedgerError::Overloaded`], [`LedgerError::Poisoned`].
+    pub fn admit(&self) -> Result<Admission, LedgerError> {
+        if let Some(reason) = self.shared.poisoned() {
+            return Err(LedgerError::Poisoned(reason.to_owned()));
+        }
+        let admission = Admission { shared: Arc::clone(&self.shared), submitted: false };
+        self.shared.upstream.fetch_add(1, Ordering::AcqRel);
+        if self.shared.in_hand.fetch_add(1, Ordering::AcqRel) >= limits::QUEUE_MAX_INTENTS {
+            return Err(LedgerError::Overloaded);
+        }
+        Ok(admission)
+    }
+
+    /// Hands an intent to the sequencer. `reply` is called once, on another thread, when its fate is durable.
+    pub fn submit(&self, admission: Admission, admitted: Admitted, reply: IntentReply) {
+        let mut admission = admission;
+        admission.submitted = true;
+        let reply: IntentReply = told_once(Box::new(move |accepted| {
+            drop(admission);
+            reply(accepted);
+        }));
+        if let Err(unsent) = self.send(Command::Intent(Box::new(admitted), reply)) {
+            self.shared.upstream.fetch_sub(1, Ordering::AcqRel);
+            refuse_unsent(unsent);
+        }
+    }
+
+    /// Seals an administrative change. `reply` is called once, on another thread.
+    pub fn administer(&self, admin: Admin, reply: Reply<SealedLeaf>) {
+        if let Some(reason) = self.shared.poisoned() {
+            return reply(Err(LedgerError::Poisoned(reason.to_owned())));
+        }
+        let reply = told_once(reply);
+        if let Err(unsent) = self.send(Command::Admin(Box::new(admin), reply)) {
+            refuse_unsent(unsent);
+        }
+    }
+
+    fn send(&self, command: Command) -> Result<(), TrySendError<Command>> {
+        let accepting = self.accepting.read().unwrap_or_else(PoisonError::into_inner);
+        if *accepting {
+            self.to_sequencer.try_send(command)
+        } else {
+            Err(TrySendError::Disconnected(command))
+        }
+    }
+
+    /// Counts requests that were refused before anything was sealed.
+    pub fn count_refused(&self, count: impl FnOnce(&mut RefusedCounts)) {
+        count(&mut self.shared.refused.lock().unwrap_or_else(PoisonError::into_inner).counts);
+    }
+
+    /// The receipt for a leaf under a signed checkpoint of `size` leaves. The proof is verified before it is given.
+    ///
+    /// # Errors
+    /// [`LedgerError::Read`], [`LedgerError::Damaged`].
+    pub fn receipt(
+        &self,
+        index: u64,
+        entry: &[u8],
+        size: u64,
+        checkpoint: &str,
+    ) -> Result<Receipt, LedgerError> {
+        let path = self.inclusion(index, size)?;
+        let root = self.root_at(size)?;
+        verify_inclusion(&leaf_hash(entry), index, size, &path, &root)
+            .map_err(|e| LedgerError::Damaged(format!("the tiles do not prove leaf {index}: {e}")))?;
+        Ok(Receipt { extra: None, index, path, checkpoint: checkpoint.to_owned() })
+    }
+
+    fn inclusion(&self, index: u64, size: u64) -> Result<Vec<Hash>, LedgerError> {
+        inclusion_proof(&self.shared.tiles, index, size).map_err(|e| LedgerError::Damaged(e.to_string()))
+    }
+
+    fn root_at(&self, size: u64) -> Result<Hash, LedgerError> {
+        let published = self.published();
+        if size == published.size {
+            return Ok(published.root);
+        }
+        root_at(&self.shared.tiles, size).map_err(|e| LedgerError::Damaged(e.to_string()))
+    }
+
+    /// An inclusion proof within the published log, verified before it is given; `None` outside of it.
+    ///
+    /// # Errors
+    /// As [`Ledger::receipt`].
+    pub fn inclusion_proof(&self, index: u64, size: u64) -> Result<Option<Vec<Hash>>, LedgerError> {
+        if size > self.published().size || index >= size {
+            return Ok(None);
+        }
+        let Some(entry) = self.entry(index)? else { return Ok(None) };
+        let path = self.inclusion(index, size)?;
+        verify_inclusion(&leaf_hash(&entry), index, size, &path, &self.root_at(size)?)
+            .map_err(|e| LedgerError::Damaged(format!("the tiles do not prove leaf {index}: {e}")))?;
+        Ok(Some(path))
+    }
+
+    /// A consistency proof within the published log, verified before it is given; `None` outside of it.
+    ///
+    /// # Errors
+    /// As [`Ledger::receipt`].
+    pub fn consistency_proof(&self, from: u64, to: u64) -> Result<Option<Vec<Hash>>, LedgerError> {
+        if to > self.published().size || from > to {
+            return Ok(None);
+        }
+        let proof = consistency_proof(&self.shared.tiles, from, to)
+            .map_err(|e| LedgerError::Damaged(e.to_string()))?;
+        verify_consistency(from, &self.root_at(from)?, to, &self.root_at(to)?, &proof)
+            .map_err(|e| LedgerError::Damaged(format!("the tiles do not prove {from} -> {to}: {e}")))?;
+        Ok(Some(proof))
+    }
+
+    /// A published leaf's bytes.
+    ///
+    /// # Errors
+    /// [`LedgerError::Read`]
+    pub fn entry(&self, index: u64) -> Result<Option<Arc<[u8]>>, LedgerError> {
+        if index >= self.published().size {
+            return Ok(None);
+        }
+        Ok(self.shared.tiles.entry(index)?)
+    }
+
+    /// A tile or entry bundle of the published log.
+    ///
+    /// # Errors
+    /// [`LedgerError::Read`]
+    pub fn resource(&self, path: &TilePath) -> Result<Option<Vec<u8>>, LedgerError> {
+        Ok(self.shared.tiles.resource(path, self.published().size)?)
+    }
+
+    /// Finds an agent's intent by its id, once it is durable.
+    ///
+    /// # Errors
+    /// [`LedgerError`]: what it needs cannot be read, opened, or does not fit.
+    pub fn find(&self, id: Uuid, agent: u64) -> Result<Option<Found>, LedgerError> {
+        let key = IntentKey { id, agent };
+        let row = self.shared.index.get(&key).map_err(|e| LedgerError::Damaged(e.to_string()))?;
+        row.map(|row| self.load(key, row)).transpose().map(Option::flatten)
+    }
+
+    /// Finds every agent's intent with this id.
+    ///
+    /// # Errors
+    /// As [`Ledger::find`].
+    pub fn find_all(&self, id: Uuid) -> Result<Vec<Found>, LedgerError> {
+        let rows = self.shared.index.with_id(id, limits::PAGE_MAX_ITEMS);
+        let rows = rows.map_err(|e| LedgerError::Damaged(e.to_string()))?;
+        rows.into_iter().filter_map(|(key, row)| self.load(key, row).transpose()).collect()
+    }
+
+    /// Reads an intent back. The row is a hint: the leaf in the tree, and the frame, must say the same.
+    fn load(&self, key: IntentKey, row: Row) -> Result<Option<Found>, LedgerError> {
+        let (Some(position), true) = (row.frame, row.index < self.published().size) else {
+            // Pending is not there yet; after a failed write nobody knows.
+            return match self.shared.poisoned() {
+                Some(reason) => Err(LedgerError::OutcomeUnknown(reason.to_owned())),
+                None => Ok(None),
+            };
+        };
+        let damaged =
+            |what: &str| LedgerError::Damaged(format!("intent {} at leaf {}: {what}", key.id, row.index));
+        let bytes = self.shared.tiles.entry(row.index)?.ok_or_else(|| damaged("the leaf is missing"))?;
+        let Ok(Entry::Intent(entry)) = Entry::parse(&bytes) else {
+            return Err(damaged("the leaf is no intent"));
+        };
+        if entry.id != key.id || entry.agent != key.agent {
+            return Err(damaged("the leaf is another intent"));
+        }
+        let journal = SegmentReader::new(Arc::clone(&self.shared.disk), &self.shared.layout.journal());
+        let frame = journal.frame_at(position).map_err(|e: ReadError| damaged(&e.to_string()))?;
+        let ciphertext = ciphertext_of(&frame, row.index, &bytes).map_err(damaged)?;
+        let payload = self.shared.keyring.open_payload(&ciphertext, entry.id.as_bytes())?;
+        Ok(Some(Found { index: row.index, entry, bytes, payload, sealed_size: frame.header().next_index() }))
+    }
+
+    /// The checkpoint of a published size, as it was signed when the log had that size. The tiles that give its root are
+    /// proven against the published root before anything is signed.
+    ///
+    /// # Errors
+    /// [`LedgerError::Damaged`]
+    pub fn checkpoint_at(&self, size: u64) -> Result<Arc<str>, LedgerError> {
+        let published = self.published();
+        if size == published.size {
+            return Ok(Arc::clone(&published.checkpoint));
+        }
+        if size > published.size {
+            return Err(LedgerError::Damaged(format!("size {size} is not published")));
+        }
+        let root = self.root_at(size)?;
+        let proof = consistency_proof(&self.shared.tiles, size, published.size)
+            .map_err(|e| LedgerError::Damaged(e.to_string()))?;
+        verify_consistency(size, &root, published.size, &published.root, &proof).map_err(|e| {
+            LedgerError::Damaged(format!("the tiles do not prove {size} -> {}: {e}", published.size))
+        })?;
+        let checkpoint =
+            Checkpoint { origin: self.shared.origin.clone(), size, root, extensions: Vec::new() };
+        // Ed25519 is deterministic: the same statement gets the same bytes again.
+        let note = self.shared.signer.sign_checkpoint(&checkpoint);
+        note.map(Into::into).map_err(|e| LedgerError::Damaged(e.to_string()))
+    }
+
+    /// Seals what is in hand, writes what is behind, and ends. Later submissions are refused.
+    pub fn stop(&self) {
+        let Some(threads) = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+            return;
+        };
+        *self.accepting.write().unwrap_or_else(PoisonError::into_inner) = false;
+        let _ = self.to_sequencer.send(Command::Stop);
+        let decided = threads.sequencer.join();
+        let committed = threads.committer.join();
+        let _ = threads.to_behind.send(Behind::Stop);
+        let written = threads.behind.join();
+        let whole = decided.is_ok() && committed.is_ok() && written.is_ok();
+        let clean = whole && self.shared.poisoned().is_none();
+        if let Err(error) = self.shared.index.close(clean) {
+            self.shared.poison(format!("closing the index: {error}"));
+        }
+        // The lock goes last: from here on nothing of this process touches the files.
+        drop(threads.lock);
+    }
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// A reply that is called even if everyone who held it is gone: a thread that fails must leave nobody waiting.
+fn told_once<T: 'static>(reply: Reply<T>) -> Reply<T> {
+    struct Told<T>(Option<Reply<T>>);
+    impl<T> Drop for Told<T> {
+        fn drop(&mut self) {
+            if let Some(reply) = self.0.take() {
+                let what = "the ledger ended before it told what became of this";
+                reply(Err(LedgerError::OutcomeUnknown(what.to_owned())));
+            }
+        }
+    }
+    let mut told = Told(Some(reply));
+    Box::new(move |outcome| {
+        if let Some(reply) = told.0.take() {
+            reply(outcome);
+        }
+    })
+}
+
+/// A command that found no place, or no sequencer: whoever waits is told.
+fn refuse_unsent(unsent: TrySendError<Command>) {
+    let (command, error) = match unsent {
+        TrySendError::Full(command) => (command, LedgerError::Overloaded),
+        TrySendError::Disconnected(command) => (command, LedgerError::Stopping),
+    };
+    match command {
+        Command::Intent(_, reply) => reply(Err(error)),
+        Command::Admin(_, reply) => reply(Err(error)),
+        Command::SealRefused | Command::Stop => {}
+    }
+}
+
+fn ciphertext_of(frame: &FrameView, index: u64, leaf: &[u8]) -> Result<Ciphertext, &'static str> {
+    let number = index.checked_sub(frame.header().first_index).ok_or("its frame begins behind it")?;
+    let entry = usize::try_from(number).ok().and_then(|number| frame.entry(number));
+    if entry != Some(leaf) {
+        return Err("its frame holds another entry in its place");
+    }
+    let payload = frame.payloads().find(|payload| u64::from(payload.entry) == number);
+    let payload = payload.ok_or("its frame holds no payload for it")?;
+    Ok(Ciphertext { epoch: payload.key_epoch, kid: payload.kid, bytes: payload.ciphertext.to_vec() })
+}
+
+/// A place in the queue; given back when dropped.
+#[derive(Debug)]
+pub struct Admission {
+    shared: Arc<Shared>,
+    submitted: bool,
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.shared.in_hand.fetch_sub(1, Ordering::AcqRel);
+        if !self.submitted {
+            self.shared.upstream.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}
