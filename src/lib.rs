@@ -13,6 +13,7 @@
 //! | [`disk`] | the only `std::fs` and fsync; real and fault-injecting | – |
 //! | [`journal`] | durable frames in segments; knows bytes, not intents | disk |
 //! | [`ledger`] | sequencer, committer, state, snapshots, tiles, index, keyring, recovery, fsck | all above |
+//! | `service` | use cases and who may do them; one error type | ledger and below |
 
 pub mod disk;
 pub mod evidence;
@@ -23,3 +24,5 @@ pub mod note;
 #[cfg(feature = "replay")]
 pub mod policy;
 pub mod record;
+#[cfg(feature = "server")]
+pub mod service;

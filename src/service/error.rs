@@ -1,0 +1,157 @@
+//! The one error type: a stable code, what happened, and what is known about sealing.
+
+use crate::ledger::LedgerError;
+
+/// Whether something was sealed although an error is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SealedState {
+    /// Nothing was.
+    No,
+    /// It was, durably; only the answer is missing.
+    Yes,
+    /// It may have been: only recovery can tell.
+    Unknown,
+    /// The request reads; nothing was to be sealed.
+    NotAsked,
+}
+
+macro_rules! codes {
+    ($($(#[doc = $meaning:literal])+ $name:ident = $code:literal, $status:literal, $sealed:ident, $retry:literal;)+) => {
+        /// Stable codes of errors. `docs/errors.md` is this table.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub enum ErrorCode { $($(#[doc = $meaning])+ $name,)+ }
+
+        impl ErrorCode {
+            /// Every code, in the order of the table.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            /// The stable name.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str { match self { $(Self::$name => $code,)+ } }
+
+            /// The HTTP status.
+            #[must_use]
+            pub const fn status(self) -> u16 { match self { $(Self::$name => $status,)+ } }
+
+            /// Whether something was sealed.
+            #[must_use]
+            pub const fn sealed(self) -> SealedState { match self { $(Self::$name => SealedState::$sealed,)+ } }
+
+            /// Whether, and how, to try again.
+            #[must_use]
+            pub const fn retry(self) -> &'static str { match self { $(Self::$name => $retry,)+ } }
+
+            /// What it means.
+            #[must_use]
+            pub const fn meaning(self) -> &'static str { match self { $(Self::$name => concat!($($meaning,)+),)+ } }
+        }
+    };
+}
+
+codes! {
+    /// The body is not strict JSON, or a member is missing, unknown or out of range; the detail names the place.
+    MalformedIntent = "malformed_intent", 400, No, "after correcting it";
+    /// A header or query parameter cannot be read.
+    MalformedRequest = "malformed_request", 400, No, "after correcting it";
+    /// A signed intent lacks a member that its statement needs.
+    MalformedStatement = "malformed_statement", 400, No, "after correcting it";
+    /// The bundle does not load; the detail names file, line and rule. The active policy stays as it was.
+    InvalidPolicy = "invalid_policy", 400, No, "after correcting it";
+    /// No credential, or none that is registered.
+    Unauthenticated = "unauthenticated", 401, No, "with another credential";
+    /// The agent registered a key, so its intents must be signed.
+    SignatureRequired = "signature_required", 401, No, "signed";
+    /// The signature does not verify under the agent's registered key.
+    SignatureInvalid = "signature_invalid", 401, No, "signed with the registered key";
+    /// The credential may not do this.
+    Forbidden = "forbidden", 403, No, "no";
+    /// The intent names another agent than its credential's.
+    AgentMismatch = "agent_mismatch", 403, No, "with the agent's own credential";
+    /// There is no such thing, or it is not this caller's.
+    NotFound = "not_found", 404, NotAsked, "no";
+    /// The log is not that large yet, or has no such tile.
+    NotInLog = "not_in_log", 404, NotAsked, "when the log has grown";
+    /// The path exists, the method does not.
+    MethodNotAllowed = "method_not_allowed", 405, No, "no";
+    /// The id was used for another body, or with another seed.
+    IdReused = "id_reused", 409, No, "with a new id";
+    /// The id's own time is more than 24 hours from now, so a replay could not be told.
+    IdOutsideWindow = "id_outside_window", 409, No, "with a new id";
+    /// `created` is more than 5 minutes from the service's clock.
+    CreatedOutsideWindow = "created_outside_window", 409, No, "with the present time and a new signature";
+    /// An agent of this name is, or was, registered.
+    NameTaken = "name_taken", 409, No, "with another name";
+    /// Several agents used this id; say which with `?agent=`.
+    AmbiguousId = "ambiguous_id", 409, NotAsked, "with ?agent=NAME";
+    /// The body, or what would be sealed of it, is over a limit; the detail names it.
+    TooLarge = "too_large", 413, No, "smaller";
+    /// The body is not `application/json`.
+    UnsupportedMediaType = "unsupported_media_type", 415, No, "as application/json";
+    /// As many agents are registered as the ledger holds.
+    TooManyAgents = "too_many_agents", 429, No, "no";
+    /// Stored data that is needed to answer is damaged. It is not served.
+    Damaged = "damaged", 500, NotAsked, "no: tell the operator, who runs fsck";
+    /// The intent is sealed, but what its answer needs cannot be read. The tool must not run on this.
+    SealedUnanswered = "sealed_unanswered", 500, Yes, "with the same id and body; tell the operator, who runs fsck";
+    /// The write that carried this failed. Whether it was sealed is not known until the service has recovered.
+    OutcomeUnknown = "outcome_unknown", 500, Unknown, "with the same id and body, after a restart";
+    /// More intents are in hand than are taken.
+    Overloaded = "overloaded", 503, No, "after Retry-After, with the same id";
+    /// An earlier write failed; nothing is sealed until a restart has recovered.
+    Poisoned = "poisoned", 503, No, "after a restart, with the same id";
+    /// The service is shutting down.
+    Stopping = "stopping", 503, No, "elsewhere or later, with the same id";
+    /// The clock stands more than 2 s behind the last sealed entry.
+    ClockBehind = "clock_behind", 503, No, "when the clock is right, with the same id";
+    /// The service did not answer in time. Whether the intent was sealed is not known to this answer.
+    TimedOut = "timed_out", 504, Unknown, "with the same id and body";
+}
+
+/// An error as a caller is told it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct ServiceError {
+    /// The stable code.
+    pub code: ErrorCode,
+    /// What happened to what, with its position. Never a secret.
+    pub detail: String,
+    /// What to do next.
+    pub hint: Option<&'static str>,
+}
+
+impl ServiceError {
+    /// An error with its detail.
+    #[must_use]
+    pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), hint: None }
+    }
+
+    /// Adds what to do next.
+    #[must_use]
+    pub fn hint(self, hint: &'static str) -> Self {
+        Self { hint: Some(hint), ..self }
+    }
+}
+
+impl From<LedgerError> for ServiceError {
+    fn from(error: LedgerError) -> Self {
+        let code = match &error {
+            LedgerError::Overloaded => ErrorCode::Overloaded,
+            LedgerError::Stopping => ErrorCode::Stopping,
+            LedgerError::Poisoned(_) => ErrorCode::Poisoned,
+            LedgerError::OutcomeUnknown(_) => ErrorCode::OutcomeUnknown,
+            LedgerError::ClockBehind(_) => ErrorCode::ClockBehind,
+            LedgerError::NotRegistered => ErrorCode::Unauthenticated,
+            LedgerError::IdReused(_) => ErrorCode::IdReused,
+            LedgerError::IdOutsideWindow => ErrorCode::IdOutsideWindow,
+            LedgerError::CreatedOutsideWindow => ErrorCode::CreatedOutsideWindow,
+            LedgerError::NameTaken(_) => ErrorCode::NameTaken,
+            LedgerError::NoSuchAgent(_) => ErrorCode::NotFound,
+            LedgerError::TooManyAgents => ErrorCode::TooManyAgents,
+            LedgerError::TooLarge(_) => ErrorCode::TooLarge,
+            LedgerError::Read(_) | LedgerError::Keyring(_) | LedgerError::Damaged(_) => ErrorCode::Damaged,
+        };
+        Self::new(code, error.to_string())
+    }
+}

@@ -1,0 +1,91 @@
+//! Use cases, and who may do them.
+//!
+//! Does: authenticate callers, read and verify what they send, hand it to the ledger, put answers together, and say in
+//! one error type what happened and whether anything was sealed.
+//!
+//! Does not: know HTTP, decide (the ledger does, by policy), or keep state of its own.
+//!
+//! May use: ledger and every room below it.
+//!
+//! Invariants:
+//! - Nothing is answered to a caller whose credential is not registered, but for what is public by configuration.
+//! - An answer to the same id and body is the same bytes, whenever and however often it is asked for.
+//! - Every error says whether something was sealed: no, or not known.
+
+mod administration;
+mod answers;
+mod caller;
+mod error;
+mod reads;
+mod submission;
+
+use std::sync::Arc;
+
+pub use administration::{NewAgent, PolicySummary, RegisteredAgent};
+pub use caller::Caller;
+pub use error::{ErrorCode, SealedState, ServiceError};
+pub use reads::{ConsistencyProof, InclusionProof, PayloadView};
+pub use submission::SubmissionHeaders;
+
+use crate::ledger::{Ledger, LedgerError, Published};
+
+/// The use cases over one running ledger.
+#[derive(Debug)]
+pub struct Service {
+    ledger: Arc<Ledger>,
+    public_log: bool,
+}
+
+impl Service {
+    /// The service over a ledger. `public_log` opens the log's own reads to everyone.
+    #[must_use]
+    pub fn new(ledger: Arc<Ledger>, public_log: bool) -> Self {
+        Self { ledger, public_log }
+    }
+
+    /// The ledger.
+    #[must_use]
+    pub fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
+    }
+
+    /// Whether the log's own reads need no credential.
+    #[must_use]
+    pub fn is_log_public(&self) -> bool {
+        self.public_log
+    }
+
+    /// What is durable and signed.
+    #[must_use]
+    pub fn published(&self) -> Arc<Published> {
+        self.ledger.published()
+    }
+
+    /// Whether intents would be sealed now; if not, why.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Poisoned`], [`ErrorCode::ClockBehind`].
+    pub fn readiness(&self) -> Result<(), ServiceError> {
+        if let Some(reason) = self.ledger.poisoned() {
+            return Err(LedgerError::Poisoned(reason.to_owned()).into());
+        }
+        match self.ledger.clock_behind_ms() {
+            behind if behind > 2_000 => Err(LedgerError::ClockBehind(behind).into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Counts a request that was refused before anything was sealed; the counts are sealed from time to time.
+    pub fn count_refused(&self, code: ErrorCode) {
+        self.ledger.count_refused(|counts| match code.status() {
+            401 => counts.unauthenticated += 1,
+            403 => counts.forbidden += 1,
+            409 => counts.conflict += 1,
+            413 => counts.too_large += 1,
+            429 => counts.too_many += 1,
+            503 => counts.unavailable += 1,
+            400..=499 => counts.malformed += 1,
+            _ => {}
+        });
+    }
+}
