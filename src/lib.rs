@@ -14,7 +14,10 @@
 //! | [`journal`] | durable frames in segments; knows bytes, not intents | disk |
 //! | [`ledger`] | sequencer, committer, state, snapshots, tiles, index, keyring, recovery, fsck | all above |
 //! | `service` | use cases and who may do them; one error type | ledger and below |
+//! | `api` | HTTP: translate, nothing else | service |
 
+#[cfg(feature = "server")]
+pub mod api;
 pub mod disk;
 pub mod evidence;
 pub mod journal;

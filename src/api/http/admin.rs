@@ -1,0 +1,126 @@
+//! `/v1/agents` and `/v1/policies`: what operators do.
+
+use std::collections::BTreeMap;
+
+use axum::body::Body;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::credentials::{caller, typed_body};
+use super::intents::json as answer;
+use super::{App, Problem};
+use crate::service::{ErrorCode, NewAgent, ServiceError};
+
+/// Where a page begins.
+#[derive(Deserialize)]
+pub(super) struct After {
+    after: Option<u64>,
+}
+
+/// The optional body of a rotation.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rotation {
+    #[serde(default)]
+    public_key: Option<String>,
+}
+
+/// The body of an activation: file names and their text.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Activation {
+    files: BTreeMap<String, String>,
+}
+
+/// `POST /v1/agents`
+pub(super) async fn register_agent(
+    State(service): App,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let registered = async {
+        let caller = caller(&service, &headers)?;
+        let new: NewAgent = typed_body(&headers, body).await?;
+        answer(StatusCode::CREATED, &service.register_agent(&caller, new).await?)
+    };
+    registered.await.map_err(|error| Problem::counted(&service, error))
+}
+
+/// `POST /v1/agents/{name}/rotate`
+pub(super) async fn rotate_agent(
+    State(service): App,
+    headers: HeaderMap,
+    name: Result<Path<String>, PathRejection>,
+    body: Body,
+) -> Result<Response, Problem> {
+    let rotated = async {
+        let caller = caller(&service, &headers)?;
+        let Path(name) = name.map_err(|rejection| Problem::from(rejection).0)?;
+        let Rotation { public_key } = typed_body(&headers, body).await?;
+        let new = NewAgent { name, roles: Vec::new(), public_key };
+        answer(StatusCode::CREATED, &service.rotate_agent(&caller, new).await?)
+    };
+    rotated.await.map_err(|error| Problem::counted(&service, error))
+}
+
+/// `POST /v1/agents/{name}/revoke`
+pub(super) async fn revoke_agent(
+    State(service): App,
+    headers: HeaderMap,
+    name: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let revoked = async {
+        let caller = caller(&service, &headers)?;
+        let Path(name) = name.map_err(|rejection| Problem::from(rejection).0)?;
+        let index = service.revoke_agent(&caller, &name).await?;
+        answer(StatusCode::CREATED, &json!({ "agent": name, "index": index, "revoked": true }))
+    };
+    revoked.await.map_err(|error| Problem::counted(&service, error))
+}
+
+/// `GET /v1/agents`
+pub(super) async fn agents(
+    State(service): App,
+    headers: HeaderMap,
+    page: Result<Query<After>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let counted = |error| Problem::counted(&service, error);
+    let caller = caller(&service, &headers).map_err(counted)?;
+    let Query(page) = page?;
+    let agents = service.agents(&caller, page.after).map_err(counted)?;
+    answer(StatusCode::OK, &json!({ "agents": agents })).map_err(Problem)
+}
+
+/// `GET /v1/policies`
+pub(super) async fn policy(State(service): App, headers: HeaderMap) -> Result<Response, Problem> {
+    let allowed = caller(&service, &headers).and_then(|caller| caller.operator());
+    allowed.map_err(|error| Problem::counted(&service, error))?;
+    let active = service.policy().ok_or_else(|| {
+        Problem(
+            ServiceError::new(ErrorCode::NotFound, "no policy is active, so everything is denied")
+                .hint("start with serve --policies DIR, or POST /v1/policies"),
+        )
+    })?;
+    answer(StatusCode::OK, &active).map_err(Problem)
+}
+
+/// `POST /v1/policies`
+pub(super) async fn activate_policy(
+    State(service): App,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let activated = async {
+        let caller = caller(&service, &headers)?;
+        let Activation { files } = typed_body(&headers, body).await?;
+        let files = files.into_iter().map(|(path, text)| (path, text.into_bytes())).collect();
+        let active = service.activate_policy(&caller, files).await?;
+        let status = if active.unchanged { StatusCode::OK } else { StatusCode::CREATED };
+        answer(status, &active)
+    };
+    activated.await.map_err(|error| Problem::counted(&service, error))
+}
