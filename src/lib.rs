@@ -15,9 +15,11 @@
 //! | [`ledger`] | sequencer, committer, state, snapshots, tiles, index, keyring, recovery, fsck | all above |
 //! | `service` | use cases and who may do them; one error type | ledger and below |
 //! | `api` | HTTP: translate, nothing else | service |
+//! | [`cli`] | commands; arguments, config, clock, signals | everything |
 
 #[cfg(feature = "server")]
 pub mod api;
+pub mod cli;
 pub mod disk;
 pub mod evidence;
 pub mod journal;

@@ -1,0 +1,79 @@
+//! `foreseal agent`: registrations, over HTTP.
+
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+use super::arguments::{Agent, Connection};
+use super::output::{Failure, data, status};
+use super::remote::{Remote, Response};
+
+pub(super) fn run(what: &Agent) -> Result<ExitCode, Failure> {
+    match what {
+        Agent::Add { name, roles, public_key, connection } => {
+            let body = json!({ "name": name, "roles": roles, "public_key": public_key });
+            print_token(&post(connection, "/v1/agents", &body)?)
+        }
+        Agent::Rotate { name, public_key, connection } => {
+            let body = json!({ "public_key": public_key });
+            print_token(&post(connection, &format!("/v1/agents/{name}/rotate"), &body)?)
+        }
+        Agent::Revoke { name, connection } => {
+            post(connection, &format!("/v1/agents/{name}/revoke"), &json!({}))?;
+            status(&format!("{name} is revoked: its token is refused from now on"));
+            Ok(ExitCode::SUCCESS)
+        }
+        Agent::List { connection } => list(connection),
+    }
+}
+
+/// The token alone on stdout, so that it can be captured and nothing else is.
+fn print_token(answer: &Value) -> Result<ExitCode, Failure> {
+    let token = answer.get("token").and_then(Value::as_str);
+    let token = token
+        .ok_or_else(|| Failure::new("the answer holds no token", "check that --url is a Foreseal service"))?;
+    data(token);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn list(connection: &Connection) -> Result<ExitCode, Failure> {
+    let remote = connect(connection)?;
+    let mut after = None;
+    loop {
+        let query = after.map_or_else(String::new, |after: u64| format!("?after={after}"));
+        let answer = accepted(connection, remote.get(&format!("/v1/agents{query}")))?;
+        let agents = answer.get("agents").and_then(Value::as_array).cloned().unwrap_or_default();
+        for agent in &agents {
+            data(&agent.to_string());
+        }
+        match agents.last().and_then(|agent| agent.get("index")).and_then(Value::as_u64) {
+            Some(last) => after = Some(last),
+            None => return Ok(ExitCode::SUCCESS),
+        }
+    }
+}
+
+/// A client, if there is a token to ask with.
+pub(super) fn connect(connection: &Connection) -> Result<Remote, Failure> {
+    let token = connection.token.as_deref().ok_or_else(|| {
+        Failure::new("no token to ask with", "set FORESEAL_TOKEN; the operator's is in KEYS/admin.token")
+    })?;
+    Ok(Remote::new(&connection.url, Some(token.trim())))
+}
+
+fn post(connection: &Connection, path: &str, body: &Value) -> Result<Value, Failure> {
+    let bytes = body.to_string().into_bytes();
+    accepted(connection, connect(connection)?.post_json(path, &bytes))
+}
+
+fn accepted(connection: &Connection, response: Result<Response, String>) -> Result<Value, Failure> {
+    let response = response.map_err(|error| {
+        Failure::new(format!("{}: {error}", connection.url), "is the service running? FORESEAL_URL names it")
+    })?;
+    if !(200..300).contains(&response.status) {
+        return Err(Failure::new(response.problem(), "docs/errors.md says what each code means"));
+    }
+    serde_json::from_slice(&response.body).map_err(|error| {
+        Failure::new(format!("the answer is no JSON: {error}"), "check that --url is a Foreseal service")
+    })
+}

@@ -1,0 +1,75 @@
+//! The command line: arguments, configuration, the clock, signals, and what a person sees.
+//!
+//! Does: parse arguments, put rooms together, print reports for people or as JSON, choose exit codes.
+//!
+//! Does not: verify, decide or store anything by itself.
+//!
+//! May use: every room.
+//!
+//! Invariants:
+//! - data on stdout, everything else on stderr; colour only on terminals; every error ends in a `hint:`;
+//! - exit codes of verification are 0 valid, 1 proven invalid, 2 could not decide, 3 below policy; a service that
+//!   poisoned itself exits with 74, one that could not start with 2.
+
+#[cfg(feature = "server")]
+mod agent;
+mod arguments;
+mod audit;
+#[cfg(feature = "server")]
+mod config;
+#[cfg(feature = "server")]
+mod demo;
+mod files;
+mod fsck;
+#[cfg(feature = "server")]
+mod init;
+mod inspect;
+mod output;
+mod readers;
+#[cfg(feature = "remote")]
+mod remote;
+#[cfg(feature = "server")]
+mod serve;
+#[cfg(feature = "server")]
+mod submit;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use arguments::{Arguments, Command};
+use output::{Failure, fail};
+
+/// Exit code of a service that stopped sealing after a failed write (`EX_IOERR`).
+#[cfg(feature = "server")]
+const EXIT_POISONED: u8 = 74;
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    match dispatch(arguments.command) {
+        Ok(code) => code,
+        Err(failure) => fail(&failure),
+    }
+}
+
+fn dispatch(command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Verify(what) => verify::run(&what),
+        Command::Audit(what) => audit::run(&what),
+        Command::Inspect(what) => inspect::run(&what),
+        Command::Fsck(what) => fsck::run(&what),
+        #[cfg(feature = "server")]
+        Command::Init(what) => init::run(&what),
+        #[cfg(feature = "server")]
+        Command::Serve(what) => serve::run(what),
+        #[cfg(feature = "server")]
+        Command::Agent(what) => agent::run(&what),
+        #[cfg(feature = "server")]
+        Command::Submit(what) => submit::run(&what),
+        #[cfg(feature = "server")]
+        Command::Demo(what) => demo::run(&what),
+    }
+}

@@ -1,0 +1,224 @@
+//! `foreseal serve`.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::EXIT_POISONED;
+use super::arguments::Serve;
+use super::config::{Config, LogFormat};
+use super::files;
+use super::init::{create, open_failure};
+use super::output::{Failure, fail, status, warning};
+use crate::disk::{Disk, read_file};
+use crate::ledger::clock::SystemClock;
+use crate::ledger::layout::Layout;
+use crate::ledger::{Ledger, LedgerOptions, OpenReport};
+use crate::policy::Bundle;
+use crate::record::limits;
+use crate::service::{Caller, Service};
+
+/// How often the service looks whether a failed write has stopped it.
+const POISON_CHECK: Duration = Duration::from_millis(50);
+/// Time for answers already on their way when the service stops because of a failed write.
+const POISON_GRACE: Duration = Duration::from_millis(500);
+
+pub(super) fn run(arguments: Serve) -> Result<ExitCode, Failure> {
+    let config = Config::settle(arguments)?;
+    start_logging(config.log_format);
+    let layout = Layout::new(&config.data, config.keys.as_deref());
+    if is_missing(&*files::disk(), &layout)? {
+        let made = create(&layout, config.origin.as_deref())?;
+        status(&format!("made a new ledger in {}; its public key: {}", layout.data.display(), made.verifier));
+    }
+    let (ledger, report) = open(&layout)?;
+    log_opening(&ledger, &report);
+    let service = Arc::new(Service::new(Arc::new(ledger), config.public_log));
+    runtime()?.block_on(serve(&config, service))
+}
+
+/// The runtime of the service's front.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(|error| Failure::new(format!("starting threads: {error}"), "see the message"))
+}
+
+/// Opens a ledger with the machine's clock and disk.
+pub(super) fn open(layout: &Layout) -> Result<(Ledger, OpenReport), Failure> {
+    Ledger::open(&files::disk(), layout, &LedgerOptions::new(Arc::new(SystemClock)))
+        .map_err(|e| open_failure(&e))
+}
+
+/// Whether there is nothing at all where the ledger should be.
+pub(super) fn is_missing(disk: &dyn Disk, layout: &Layout) -> Result<bool, Failure> {
+    disk.exists(&layout.data)
+        .map(|exists| !exists)
+        .map_err(|error| Failure::new(format!("{}: {error}", layout.data.display()), "check the path"))
+}
+
+async fn serve(config: &Config, service: Arc<Service>) -> Result<ExitCode, Failure> {
+    // Before anyone is told that it is ready: from then on a signal drains.
+    let signals = stop_signal()?;
+    if let Some(directory) = &config.policies {
+        activate(&service, read_bundle(directory)?).await?;
+    }
+    if service.policy().is_none() {
+        warning("no policy is active, so every call is denied; start with --policies DIR");
+    }
+    let listener = TcpListener::bind(config.listen).await.map_err(|error| {
+        Failure::new(format!("listening on {}: {error}", config.listen), "give another address with --listen")
+    })?;
+    let address =
+        listener.local_addr().map_err(|error| Failure::new(error.to_string(), "see the message"))?;
+    if !address.ip().is_loopback() {
+        warning(&format!(
+            "{address} is not loopback and has no TLS: tokens and payloads cross the network in the clear"
+        ));
+    }
+    let published = service.published();
+    status(&format!(
+        "foreseal ready on http://{address}, log {} of size {}",
+        service.ledger().origin(),
+        published.size
+    ));
+    serve_until_stopped(listener, service, signals).await
+}
+
+/// Serves until a signal or a failed write, then seals what is in hand.
+pub(super) async fn serve_until_stopped(
+    listener: TcpListener,
+    service: Arc<Service>,
+    signals: impl Future<Output = ()> + Send + 'static,
+) -> Result<ExitCode, Failure> {
+    let ledger = Arc::clone(service.ledger());
+    let watched = Arc::clone(&ledger);
+    let stop = async move {
+        tokio::select! {
+            () = signals => tracing::info!("stopping"),
+            () = poisoned(&watched) => {}
+        }
+    };
+    let serving = crate::api::http::serve(listener, service, stop);
+    let failed = tokio::select! {
+        served = serving => served.err().map(|error| error.to_string()),
+        () = async { poisoned(&ledger).await; tokio::time::sleep(POISON_GRACE).await } => None,
+    };
+    if let Some(reason) = ledger.poisoned() {
+        let _ = fail(&Failure::new(
+            format!("sealing stopped after a failed write: {reason}"),
+            "check the disk, run `foreseal fsck`, then start again: recovery verifies what is on disk",
+        ));
+        return Ok(ExitCode::from(EXIT_POISONED));
+    }
+    let stopped = tokio::task::spawn_blocking(move || {
+        ledger.stop();
+        ledger.poisoned().map(str::to_owned)
+    });
+    match (stopped.await, failed) {
+        (Ok(None), None) => Ok(ExitCode::SUCCESS),
+        (Ok(Some(reason)), _) => {
+            let _ = fail(&Failure::new(
+                format!("the last write failed: {reason}"),
+                "run `foreseal fsck`, then start again",
+            ));
+            Ok(ExitCode::from(EXIT_POISONED))
+        }
+        (Ok(None), Some(error)) => Err(Failure::new(format!("serving: {error}"), "see the message")),
+        (Err(error), _) => Err(Failure::new(error.to_string(), "report this as a defect")),
+    }
+}
+
+async fn poisoned(ledger: &Ledger) {
+    while ledger.poisoned().is_none() {
+        tokio::time::sleep(POISON_CHECK).await;
+    }
+}
+
+/// Resolves at SIGTERM or SIGINT, which from this call on no longer end the process by themselves.
+pub(super) fn stop_signal() -> Result<impl Future<Output = ()> + Send + use<>, Failure> {
+    let failure =
+        |error: std::io::Error| Failure::new(format!("listening for signals: {error}"), "see the message");
+    let mut terminate = signal(SignalKind::terminate()).map_err(failure)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failure)?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// Reads a bundle's directory. Hidden files are left out, everything else belongs to the bundle.
+pub(super) fn read_bundle(directory: &Path) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
+    let failure = |error: std::io::Error| {
+        Failure::new(
+            format!("{}: {error}", directory.display()),
+            "--policies takes a directory of *.cedar files",
+        )
+    };
+    let disk = files::disk();
+    let names = disk.read_dir(directory).map_err(failure)?;
+    let names = names.into_iter().filter(|name| !name.starts_with('.'));
+    names
+        .map(|name| {
+            let bytes = read_file(&*disk, &directory.join(&name), limits::POLICY_BUNDLE_MAX_BYTES as u64);
+            bytes.map(|bytes| (name, bytes)).map_err(failure)
+        })
+        .collect()
+}
+
+/// Activates a bundle as the first operator, who holds the key directory.
+pub(super) async fn activate(service: &Service, files: BTreeMap<String, Vec<u8>>) -> Result<(), Failure> {
+    let warnings = Bundle::load(files.clone())
+        .map(|bundle| bundle.warnings().iter().map(std::string::ToString::to_string).collect::<Vec<_>>());
+    for text in warnings.unwrap_or_default() {
+        tracing::warn!(policy = text);
+    }
+    let active = service.activate_policy(&Caller::Operator(0), files).await.map_err(|error| {
+        Failure::new(
+            error.to_string(),
+            error.hint.unwrap_or("correct the bundle; the active policy is untouched"),
+        )
+    })?;
+    tracing::info!(
+        index = active.index,
+        digest = active.digest,
+        unchanged = active.unchanged,
+        "policy active"
+    );
+    Ok(())
+}
+
+fn log_opening(ledger: &Ledger, report: &OpenReport) {
+    tracing::info!(
+        origin = ledger.origin(),
+        size = report.size,
+        from_snapshot = report.from_snapshot,
+        frames_replayed = report.journal.frames,
+        rows_indexed = report.indexed,
+        "ledger open"
+    );
+    if let Some(tail) = &report.journal.truncated {
+        tracing::warn!(position = %tail.position, "a frame that was never acknowledged was cut off: {:?}", tail.why);
+    }
+}
+
+fn start_logging(format: LogFormat) {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("FORESEAL_LOG");
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
+    // A second subscriber in one process is no reason to stop.
+    let _ = match format {
+        LogFormat::Text => builder.with_target(false).try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+}

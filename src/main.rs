@@ -1,0 +1,5 @@
+//! The one binary, `foreseal`.
+
+fn main() -> std::process::ExitCode {
+    foreseal::cli::run()
+}
