@@ -158,3 +158,28 @@ fn a_changed_head_does_not_pass() {
     copy.place(&layout().head(), text.replace("\n303\n", "\n999\n").as_bytes()).unwrap();
     assert_ne!(fsck(&copy, Keys::Layout, None).verdict, Verdict::Valid);
 }
+
+/// A verifier once said VALID to an answer made up around the proven leaf of an operator's registration.
+#[test]
+fn an_allow_around_a_leaf_that_is_no_intent_is_a_forgery() {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use foreseal::evidence::verify::{ReceiptEvidence, verify_receipt};
+    let disk = ledger();
+    let trust = trust(&disk);
+    let disk: Arc<dyn Disk> = Arc::new(disk);
+    let (ledger, _) = Ledger::open(&disk, &layout(), &options()).unwrap();
+    let published = ledger.published();
+    let entry = ledger.entry(0).unwrap().unwrap();
+    let receipt = ledger.receipt(0, &entry, published.size, &published.checkpoint).unwrap().to_text();
+    let forged = serde_json::json!({
+        "id": "019aa000-0000-7000-8000-000000000001", "index": 0, "receipt": receipt, "entry": STANDARD.encode(&entry),
+        "decision": {"outcome": "allow", "reasons": [], "conditions": [], "calls": []},
+        "opening": {"declared": {"seed": STANDARD.encode([0; 32])}}, "permits": [],
+    });
+    let forged = serde_json::from_value(forged).unwrap();
+    let evidence = ReceiptEvidence { receipt: &receipt, entry: &entry, answer: Some(&forged), intent: None };
+    assert_eq!(verify_receipt(&evidence, Some(&trust)).verdict, Verdict::Invalid);
+    let bare = ReceiptEvidence { answer: None, ..evidence };
+    assert_eq!(verify_receipt(&bare, Some(&trust)).verdict, Verdict::Valid, "the leaf itself is proven");
+}

@@ -430,6 +430,12 @@ fn a_failed_write_poisons_and_shows() {
         let agent = desk.add_agent("mailer");
         let acknowledged = desk.seal(&agent, &intent("mailer", None, 1));
         assert_eq!(desk.ledger.poisoned(), None);
+        // What is written behind (head, index) must be done, or the fault strikes that instead of the commit.
+        let mut seen = None;
+        while seen != Some(site.faulty.mutations()) {
+            seen = Some(site.faulty.mutations());
+            std::thread::sleep(std::time::Duration::from_millis(1_300));
+        }
         site.faulty.inject(Trigger::Mutation(site.faulty.mutations()), fault);
         let failed = desk.submit(&agent, &intent("mailer", None, 2));
         assert!(matches!(failed, Err(LedgerError::OutcomeUnknown(_))), "{failed:?}");

@@ -9,6 +9,13 @@ use super::output::{Failure, data, status};
 use super::remote::{Remote, Response};
 
 pub(super) fn run(what: &Agent) -> Result<ExitCode, Failure> {
+    if let Agent::Add { name, .. } | Agent::Rotate { name, .. } | Agent::Revoke { name, .. } = what
+        && !crate::record::intent::is_id(name)
+    {
+        // It becomes a part of a path, so it is looked at before it is sent.
+        let hint = "names are 1 to 128 characters of A-Z a-z 0-9 . _ : -";
+        return Err(Failure::new(format!("{name:?} is no agent's name"), hint));
+    }
     match what {
         Agent::Add { name, roles, public_key, connection } => {
             let body = json!({ "name": name, "roles": roles, "public_key": public_key });

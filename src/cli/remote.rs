@@ -78,6 +78,13 @@ impl Remote {
 }
 
 impl Response {
+    /// Whether the problem says that nothing was sealed. Anything less leaves it open.
+    #[cfg(feature = "server")]
+    pub(super) fn was_not_sealed(&self) -> bool {
+        let value: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        value.get("sealed") == Some(&Value::Bool(false))
+    }
+
     /// What a problem says, for a person.
     pub(super) fn problem(&self) -> String {
         let value: Value = serde_json::from_slice(&self.body).unwrap_or_default();

@@ -32,7 +32,9 @@ pub(super) fn run(what: &Submit) -> Result<ExitCode, Failure> {
         match send(&remote, intent) {
             Ok(response) if response.status == 201 => data(&String::from_utf8_lossy(&response.body)),
             Ok(response) => {
-                refused += 1;
+                // Only what the service says was not sealed counts as refused.
+                let count = if response.was_not_sealed() { &mut refused } else { &mut unanswered };
+                *count += 1;
                 status(&format!("intent {}: {}", number + 1, response.problem()));
             }
             Err(error) => {

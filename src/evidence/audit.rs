@@ -79,6 +79,8 @@ pub fn add_limits(report: &mut Report) {
     report.not_checked("payloads: leaves commit to them, this audit does not open them");
     report.not_checked("that decisions follow from their policies (an auditor's replay does that)");
     report.not_checked("actions that were never submitted");
+    report.not_checked("that this is the newest state of the log: compare it with a checkpoint you kept");
+    report.not_checked("agents' signatures: they cover declared documents, which the log does not hold");
 }
 
 /// A first finding that ends the walk.

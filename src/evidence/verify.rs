@@ -59,9 +59,20 @@ pub fn verify_receipt(evidence: &ReceiptEvidence<'_>, trust: Option<&TrustPolicy
             check_declared(&mut report, evidence, &entry);
         }
         Ok(Entry::Unknown { kind, version }) => {
+            if evidence.answer.is_some() || evidence.intent.is_some() {
+                let detail = format!("type \"{kind}\" version {version} is not understood");
+                report.undecided("answer is of an intent", detail);
+            }
             report.not_checked(format!(
                 "what the entry says: type \"{kind}\" version {version} is not understood"
             ));
+        }
+        // An answer that speaks of a decision, around a leaf that holds none, is a forgery.
+        Ok(entry) if evidence.answer.is_some() || evidence.intent.is_some() => {
+            report.failed(
+                "answer is of an intent",
+                format!("the proven entry is of type \"{}\"", entry.kind()),
+            );
         }
         Ok(entry) => report.passed("entry is well formed", format!("type \"{}\"", entry.kind())),
         Err(error) => report.failed("entry is well formed", error.to_string()),
@@ -138,6 +149,12 @@ fn check_answer(report: &mut Report, evidence: &ReceiptEvidence<'_>, receipt: &R
     if !answer.decision.calls.iter().map(|call| call.outcome).eq(sealed) {
         wrong.push("its calls' verdicts are not the sealed ones".to_owned());
     }
+    if STANDARD.decode(&answer.entry).ok().as_deref() != Some(evidence.entry) {
+        wrong.push("its entry is not the proven one".to_owned());
+    }
+    if !answer.permits.is_empty() {
+        report.undecided("permits are understood", "this version issues none, and verifies none");
+    }
     let name = "answer says what the entry says";
     if wrong.is_empty() {
         report.passed(name, "id, index, expiry and every verdict are equal");
@@ -147,9 +164,7 @@ fn check_answer(report: &mut Report, evidence: &ReceiptEvidence<'_>, receipt: &R
     if evidence.intent.is_none() {
         report.not_checked("which of the declared calls each verdict is of: pass --intent");
     }
-    if !answer.decision.reasons.is_empty() || !answer.decision.conditions.is_empty() {
-        report.not_checked("reasons and conditions of the answer: they need the evaluation's opening");
-    }
+    report.not_checked("reasons and conditions of the answer: they need the evaluation's opening");
 }
 
 /// The declared document, when the verifier holds it, must be the committed one.
@@ -216,7 +231,13 @@ pub fn verify_consistency_of(
         report.undecided(name, format!("they are of two logs, {} and {}", old.origin, new.origin));
         return report;
     }
-    let (from, to) = if old.size <= new.size { (&old, &new) } else { (&new, &old) };
+    if old.size > new.size {
+        let detail =
+            format!("the first has size {}, the second {}: swapped, or rolled back", old.size, new.size);
+        report.undecided(name, detail);
+        return report;
+    }
+    let (from, to) = (&old, &new);
     if from.size > 0 && from.size == to.size {
         if from.root == to.root {
             report.passed(name, "same size, same root");
@@ -233,9 +254,6 @@ pub fn verify_consistency_of(
             }
             Err(error) => report.failed(name, format!("the proof does not hold: {error}")),
         },
-    }
-    if old.size > new.size {
-        report.not_checked("that the first is the older: its size is the larger one");
     }
     report
 }

@@ -78,6 +78,7 @@ pub fn check(
     check.index(&mut report);
     report.not_checked("that decisions follow from their policies (an auditor's replay does that)");
     report.not_checked("actions that were never submitted");
+    report.not_checked("that this is the newest state of the log: compare it with a checkpoint you kept");
     if keys.is_none() {
         report.not_checked("payloads: leaves commit to them, opening them needs the ledger's keys");
     }

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::admin::{Admin, Change};
 use super::keyring::{Keyring, random};
 use super::layout::{DATA_FORMAT, Layout};
-use super::open::LedgerOptions;
+use super::open::{HeadFile, LedgerOptions, check_apart};
 use super::open_error::OpenError;
 use super::running::Ledger;
 use super::state::CredentialDigest;
@@ -36,6 +36,7 @@ pub fn init(
     options: &LedgerOptions,
 ) -> Result<Initialised, OpenError> {
     let io = |what| move |source| OpenError::Io { what, source };
+    check_apart(layout)?;
     let name = KeyName::parse(origin).map_err(|e| OpenError::LogKey(e.to_string()))?;
     for (directory, what) in [(&layout.data, "data"), (&layout.keys, "keys")] {
         let used = match disk.read_dir(directory) {
@@ -86,7 +87,7 @@ fn seal_first_operator(
     options: &LedgerOptions,
     token: &str,
 ) -> Result<(), OpenError> {
-    let (ledger, _) = Ledger::open_unchecked(disk, layout, options)?;
+    let (ledger, _) = Ledger::open_unchecked(disk, layout, options, HeadFile::NotYet)?;
     let change =
         Change::RegisterOperator { name: "admin".to_owned(), credential: CredentialDigest::of(token) };
     let (told, answer) = channel();

@@ -18,12 +18,23 @@ impl Layout {
     /// A ledger in `data` with its keys in `keys`, or beside it in `<data>.keys`.
     #[must_use]
     pub fn new(data: &Path, keys: Option<&Path>) -> Self {
+        // By components, so that `ledger/` and `ledger` are one directory with one key directory beside it.
+        let data: PathBuf = data.components().collect();
         let beside = || {
             let mut name = data.as_os_str().to_owned();
             name.push(".keys");
             PathBuf::from(name)
         };
-        Self { data: data.to_owned(), keys: keys.map_or_else(beside, Path::to_owned) }
+        let keys = keys.map_or_else(beside, |keys| keys.components().collect());
+        Self { data, keys }
+    }
+
+    /// Whether keys and data lie apart: neither within the other, and the data directory has a name of its own.
+    #[must_use]
+    pub fn is_apart(&self) -> bool {
+        self.data.file_name().is_some()
+            && !self.keys.starts_with(&self.data)
+            && !self.data.starts_with(&self.keys)
     }
 
     /// Names the format; written last by `init`, so its presence says that `init` was completed.
@@ -114,6 +125,13 @@ mod tests {
         let layout = Layout::new(Path::new("d/ledger"), None);
         assert_eq!(layout.keys, Path::new("d/ledger.keys"));
         assert!(!layout.head().starts_with(&layout.data));
+        assert!(layout.is_apart());
+        assert_eq!(Layout::new(Path::new("d/ledger/"), None), layout);
+        for (data, keys) in
+            [(".", None), ("/", None), ("..", None), ("d", Some("d")), ("d", Some("d/k")), ("k/d", Some("k"))]
+        {
+            assert!(!Layout::new(Path::new(data), keys.map(Path::new)).is_apart(), "{data} {keys:?}");
+        }
         assert_eq!(Layout::new(Path::new("d"), Some(Path::new("k"))).keys, Path::new("k"));
     }
 }

@@ -79,6 +79,33 @@ pub struct OpenReport {
     pub indexed: u64,
 }
 
+/// What was restored continues the head that is known.
+fn check_head(restored: &Restored, head: Option<&Checkpoint>, head_file: HeadFile) -> Result<(), OpenError> {
+    let Some(head) = head else {
+        return if head_file == HeadFile::Required { Err(OpenError::NoHead) } else { Ok(()) };
+    };
+    let root = root_at(&restored.tiles, head.size).map_err(|e| OpenError::Damaged(e.to_string()))?;
+    if root == head.root { Ok(()) } else { Err(OpenError::HeadDiverges(head.size)) }
+}
+
+/// Whether a head is known already: always, but for a ledger that is being made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum HeadFile {
+    /// Its absence is a state unknown, and nothing is signed on that.
+    Required,
+    /// The first one is about to be written.
+    NotYet,
+}
+
+/// Keys never lie in the data directory: whoever copies one would copy the other.
+pub(super) fn check_apart(layout: &Layout) -> Result<(), OpenError> {
+    if layout.is_apart() {
+        return Ok(());
+    }
+    let shown = |path: &std::path::Path| path.display().to_string();
+    Err(OpenError::KeysNotApart { data: shown(&layout.data), keys: shown(&layout.keys) })
+}
+
 fn check_format(disk: &dyn Disk, layout: &Layout) -> Result<(), OpenError> {
     let text = match read_file(disk, &layout.format(), 64) {
         Ok(text) => String::from_utf8_lossy(&text).into_owned(),
@@ -106,14 +133,16 @@ impl Ledger {
         options: &LedgerOptions,
     ) -> Result<(Self, OpenReport), OpenError> {
         check_format(&**disk, layout)?;
-        Self::open_unchecked(disk, layout, options)
+        Self::open_unchecked(disk, layout, options, HeadFile::Required)
     }
 
     pub(super) fn open_unchecked(
         disk: &Arc<dyn Disk>,
         layout: &Layout,
         options: &LedgerOptions,
+        head_file: HeadFile,
     ) -> Result<(Self, OpenReport), OpenError> {
+        check_apart(layout)?;
         let lock = disk.lock_exclusive(&layout.lock()).map_err(io_error("locking the data directory"))?;
         let lock = lock.ok_or(OpenError::Locked)?;
         // Snapshots are a cache: whoever has deleted them all, their directory too, gets a slower start.
@@ -128,12 +157,7 @@ impl Ledger {
         let head = read_head(&**disk, layout, signer.verifier())?;
         let opening = Opening { disk, layout, options, keyring: &keyring, key: signer.verifier() };
         let restored = opening.restore(head.as_ref().map_or(0, |head| head.size))?;
-        if let Some(head) = &head {
-            let root = root_at(&restored.tiles, head.size).map_err(|e| OpenError::Damaged(e.to_string()))?;
-            if root != head.root {
-                return Err(OpenError::HeadDiverges(head.size));
-            }
-        }
+        check_head(&restored, head.as_ref(), head_file)?;
         let index = Index::open(disk, &layout.index(), restored.tiles.size())?;
         let indexed = catch_up(disk, layout, &index, restored.tiles.size(), restored.recovered.end)?;
         let engine = engine_of(&restored.state.registry)?;

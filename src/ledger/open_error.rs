@@ -20,6 +20,17 @@ pub enum OpenError {
     /// There is one already, or the remains of an `init` that did not finish.
     #[error("{0} already exists")]
     AlreadyThere(String),
+    /// Keys would lie with the data, or the data directory has no name to put them beside.
+    #[error("{data} and its keys in {keys} do not lie apart")]
+    KeysNotApart {
+        /// The data directory.
+        data: String,
+        /// The key directory.
+        keys: String,
+    },
+    /// The head file is gone.
+    #[error("the head file is missing, so whether this is an older copy cannot be told")]
+    NoHead,
     /// A newer version of the software wrote it.
     #[error("the data directory has format {found}, this software knows {DATA_FORMAT}")]
     NewerFormat {
@@ -74,6 +85,10 @@ impl OpenError {
             Self::NotInitialised(_) => "make one with `foreseal init --data DIR`",
             Self::AlreadyThere(_) => {
                 "choose another directory; if an `init` was cut short, remove DIR and its .keys and run it again"
+            }
+            Self::KeysNotApart { .. } => "name a data directory such as ./ledger, and --keys outside of it",
+            Self::NoHead => {
+                "restore KEYS/head from its backup, or put the newest checkpoint that you hold there"
             }
             Self::NewerFormat { .. } => "start the version of foreseal that wrote it, or a newer one",
             Self::Locked => "stop the other process, or use another --data",

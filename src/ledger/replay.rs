@@ -31,6 +31,13 @@ impl Replay<'_> {
         let mut entries: Vec<Arc<[u8]>> = Vec::with_capacity(frame.entries().len());
         for (number, bytes) in (0u32..).zip(frame.entries()) {
             let entry = Entry::parse(bytes)?;
+            if let Entry::Unknown { kind, version } = &entry {
+                // It may be a kill switch or a revocation: deciding on without it would not be the fold.
+                return Err(format!(
+                    "an entry of type \"{kind}\" version {version}: a newer foreseal wrote it"
+                )
+                .into());
+            }
             let record = match &entry {
                 Entry::Operator(operator) => self.record(frame, number, operator.id.as_bytes())?,
                 Entry::Agent(agent) if agent.declared.is_some() => {

@@ -24,7 +24,7 @@ use crate::merkle::{
     Hash, TilePath, consistency_proof, inclusion_proof, leaf_hash, root_at, verify_consistency,
     verify_inclusion,
 };
-use crate::note::{Checkpoint, VerifierKey};
+use crate::note::{Checkpoint, SignedNote, VerifierKey};
 use crate::record::entry::{Entry, IntentEntry, RefusedCounts};
 use crate::record::limits;
 
@@ -187,8 +187,16 @@ impl Ledger {
         checkpoint: &str,
     ) -> Result<Receipt, LedgerError> {
         let path = self.inclusion(index, size)?;
-        let root = self.root_at(size)?;
-        verify_inclusion(&leaf_hash(entry), index, size, &path, &root)
+        // Against what was signed, not against what the same tiles say: a wrong node would cancel out.
+        let note: SignedNote = checkpoint.parse().map_err(|e| LedgerError::Damaged(format!("{e}")))?;
+        let signed = Checkpoint::parse(&note.text).map_err(|e| LedgerError::Damaged(e.to_string()))?;
+        if signed.size != size {
+            return Err(LedgerError::Damaged(format!(
+                "the checkpoint is of size {}, not {size}",
+                signed.size
+            )));
+        }
+        verify_inclusion(&leaf_hash(entry), index, size, &path, &signed.root)
             .map_err(|e| LedgerError::Damaged(format!("the tiles do not prove leaf {index}: {e}")))?;
         Ok(Receipt { extra: None, index, path, checkpoint: checkpoint.to_owned() })
     }

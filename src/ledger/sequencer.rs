@@ -203,15 +203,15 @@ impl Sequencer {
             // Signed by the key of today, or unsigned by an agent that has none: a rotation may have come between.
             .filter(|agent| agent.key == admitted.signature.map(|(_, verified_under)| verified_under))
             .ok_or(LedgerError::NotRegistered)?;
-        let key = match admitted.intent.id {
-            Some(id) => {
-                let key = IntentKey { id, agent: admitted.agent };
-                let known = self.shared.index.get(&key).map_err(|e| LedgerError::Damaged(e.to_string()))?;
-                if let Some(row) = known {
-                    return Ok(Decided::Known(row.index));
-                }
-                key
+        let given = admitted.intent.id.map(|id| IntentKey { id, agent: admitted.agent });
+        if let Some(key) = &given {
+            let known = self.shared.index.get(key).map_err(|e| LedgerError::Damaged(e.to_string()))?;
+            if let Some(row) = known {
+                return Ok(Decided::Known(row.index));
             }
+        }
+        let key = match given {
+            Some(key) => key,
             None => IntentKey { id: new_id(at)?, agent: admitted.agent },
         };
         // Only for what would be sealed now: asking again for what is sealed gets the same answer at any time.

@@ -177,7 +177,8 @@ impl Chain {
                 intent.agent, links.next_seq, links.last, intent.seq, intent.prev
             ));
         }
-        if intent.signer.is_some() && intent.signer != links.signer {
+        // An agent that registered a key signs, so a missing signer is as wrong as another one.
+        if intent.signer != links.signer {
             return Err(format!("its signer is not agent {}'s current key", intent.agent));
         }
         if intent.policy != self.policy {

@@ -67,17 +67,16 @@ impl Service {
                 answer.map_err(|error| unanswered(leaf.index, &error))
             }
             Accepted::Known { index } => {
-                let (id, body) =
-                    retry.ok_or_else(|| LedgerError::Damaged("an id nobody gave is known".to_owned()))?;
-                let found = self.ledger.find(id, agent)?;
+                let damaged = |what: String| unanswered(index, &LedgerError::Damaged(what));
+                let (id, body) = retry.ok_or_else(|| damaged("an id nobody gave is known".to_owned()))?;
+                let found = self.ledger.find(id, agent).map_err(|error| unanswered(index, &error))?;
                 let found = found.filter(|found| found.index == index);
-                let found = found
-                    .ok_or_else(|| LedgerError::Damaged(format!("leaf {index} is not found by its id")))?;
+                let found = found.ok_or_else(|| damaged("it is not found by its id".to_owned()))?;
                 let same_seed = prepared.own_seed.is_none_or(|seed| seed == found.payload.declared_seed);
                 if found.payload.declared != body || !same_seed {
                     return Err(LedgerError::IdReused(index).into());
                 }
-                answer_of_found(&self.ledger, &found)
+                answer_of_found(&self.ledger, &found).map_err(|error| damaged(error.detail))
             }
         }
     }

@@ -15,7 +15,10 @@ const NOT_PROVOKED_HERE: &[(ErrorCode, &str)] = &[
     (ErrorCode::OutcomeUnknown, "needs a write that fails: failed_writes.rs"),
     (ErrorCode::Poisoned, "needs a write that failed: failed_writes.rs"),
     (ErrorCode::Damaged, "needs a byte changed on disk: stored_data_that_is_damaged_is_not_served, below"),
-    (ErrorCode::SealedUnanswered, "needs a tile damaged between a commit and its answer: within one request"),
+    (
+        ErrorCode::SealedUnanswered,
+        "needs a byte changed on disk: stored_data_that_is_damaged_is_not_served, below",
+    ),
     (
         ErrorCode::TimedOut,
         "takes 30 s: a_request_that_never_ends_is_ended_and_does_not_hold_up_the_end, below",
@@ -367,7 +370,7 @@ fn stored_data_that_is_damaged_is_not_served() {
     for what in ["", "/receipt", "/payload"] {
         assert_problem(&read(&intent, what), ErrorCode::Damaged);
     }
-    assert_problem(&bot.submit(&intent), ErrorCode::Damaged);
+    assert_problem(&bot.submit(&intent), ErrorCode::SealedUnanswered);
     // Nothing else suffers: the other frame is read, and new intents are sealed.
     assert_eq!(read(&other, "").status, 200);
     bot.seal(&allowed("bot"));

@@ -42,6 +42,7 @@ fn promise_5_an_older_copy_of_the_data_refuses_to_start_and_signs_nothing() {
     server.stop();
     let older = home.path("older");
     copy_tree(&home.data(), &older);
+    let older_head = std::fs::read(home.keys().join("head")).unwrap();
     let server = home.serve();
     server.client(&token).seal(&allowed("bot"));
     let size = server.operator().size();
@@ -58,6 +59,8 @@ fn promise_5_an_older_copy_of_the_data_refuses_to_start_and_signs_nothing() {
     // Even when the older copy is made longer than the head by other leaves, which takes another head to do.
     let other_head = home.path("other-head");
     std::fs::rename(home.keys().join("head"), &other_head).unwrap();
+    refuses(&home, &["the head file is missing"]);
+    std::fs::write(home.keys().join("head"), &older_head).unwrap();
     let server = home.serve();
     for _ in 0..4 {
         server.client(&token).seal(&denied("bot"));

@@ -59,7 +59,11 @@ pub(super) struct ToolResult {
 /// A recorded coding agent (`.traj`): thought, action, observation.
 #[derive(Deserialize)]
 struct Trajectory {
+    #[serde(default)]
     trajectory: Vec<TrajectoryStep>,
+    /// Recordings without a trajectory have the same steps here, among other messages.
+    #[serde(default)]
+    history: Vec<Value>,
 }
 
 #[derive(Deserialize)]
@@ -124,7 +128,16 @@ fn decompress(bytes: &[u8]) -> Result<Vec<u8>, String> {
 }
 
 fn run_of(trajectory: Trajectory) -> Run {
-    let steps = trajectory.trajectory.into_iter().map(|step| {
+    let recorded = if trajectory.trajectory.is_empty() {
+        let steps = trajectory
+            .history
+            .into_iter()
+            .filter(|message| message.get("action").is_some_and(Value::is_string));
+        steps.filter_map(|message| serde_json::from_value(message).ok()).collect()
+    } else {
+        trajectory.trajectory
+    };
+    let steps = recorded.into_iter().map(|step: TrajectoryStep| {
         let mut args = Map::new();
         args.insert("command".to_owned(), Value::String(step.action));
         Step {
