@@ -30,6 +30,8 @@ mod demo;
 mod errors;
 #[path = "e2e/evidence.rs"]
 mod evidence;
+#[path = "e2e/export_tiles.rs"]
+mod export_tiles;
 #[path = "e2e/failed_writes.rs"]
 mod failed_writes;
 #[path = "e2e/leaves.rs"]

@@ -36,6 +36,9 @@ pub(super) enum Command {
     Inspect(Inspect),
     /// Check every byte of a data directory, with its keys
     Fsck(Fsck),
+    /// Hand out what a log holds, in forms that other tools read
+    #[command(subcommand)]
+    Export(Export),
     /// See it work: an embedded ledger, example agents, receipts verified, a flipped byte caught
     #[cfg(feature = "server")]
     Demo(Demo),
@@ -206,6 +209,37 @@ pub(super) struct Audit {
     #[cfg(feature = "remote")]
     #[arg(long, env = "FORESEAL_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub(super) token: Option<String>,
+    /// Only hash the leaves: for tlog-tiles logs whose leaves are not Foreseal's entries
+    #[arg(long)]
+    pub(super) opaque_leaves: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Export {
+    /// Write the log as plain C2SP tlog-tiles, with its checkpoint last
+    Tiles(ExportTiles),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExportTiles {
+    /// Where to; one that holds an older export of the same log is brought up to date
+    pub(super) directory: PathBuf,
+    /// The ledger's data directory, of a service that is stopped
+    #[arg(long, env = "FORESEAL_DATA", value_name = "DIR")]
+    pub(super) data: Option<PathBuf>,
+    /// A served log, or another directory of tiles
+    #[arg(long, value_name = "URL|DIR", conflicts_with = "data")]
+    pub(super) from: Option<String>,
+    /// The token for a served log
+    #[cfg(feature = "remote")]
+    #[arg(long, env = "FORESEAL_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub(super) token: Option<String>,
+    /// The tlog-policy file with the keys you trust [default: the data directory's own]
+    #[arg(long, env = "FORESEAL_TRUST", value_name = "FILE")]
+    pub(super) trust: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,

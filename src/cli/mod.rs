@@ -19,6 +19,7 @@ mod audit;
 mod config;
 #[cfg(feature = "server")]
 mod demo;
+mod export;
 mod files;
 mod fsck;
 #[cfg(feature = "server")]
@@ -38,7 +39,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use arguments::{Arguments, Command};
+use arguments::{Arguments, Command, Export};
 use output::{Failure, fail};
 
 /// Exit code of a service that stopped sealing after a failed write (`EX_IOERR`).
@@ -61,6 +62,7 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Audit(what) => audit::run(&what),
         Command::Inspect(what) => inspect::run(&what),
         Command::Fsck(what) => fsck::run(&what),
+        Command::Export(Export::Tiles(what)) => export::tiles(&what),
         #[cfg(feature = "server")]
         Command::Init(what) => init::run(&what),
         #[cfg(feature = "server")]

@@ -21,6 +21,7 @@ use super::output::{self, Failure, data, warning};
 use super::serve::{activate, is_missing, open, read_bundle, runtime, serve_until_stopped, stop_signal};
 use super::{audit, files};
 use crate::evidence::Verdict;
+use crate::evidence::audit::Leaves;
 use crate::ledger::layout::Layout;
 use crate::note::TrustPolicy;
 use crate::service::Service;
@@ -78,7 +79,7 @@ fn trust(layout: &Layout) -> Result<TrustPolicy, Failure> {
 
 /// Audits the data directory at rest; anything but valid ends the demo.
 fn verify_log(layout: &Layout) -> Result<(), Failure> {
-    let report = audit::directory(&layout.data, Some(&trust(layout)?))?;
+    let report = audit::directory(&layout.data, Leaves::Entries, Some(&trust(layout)?))?;
     for line in output::lines(&report) {
         data(&line);
     }
