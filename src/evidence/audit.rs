@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU8;
 
-use super::report::Report;
+use super::report::{Coverage, Report};
 use super::verify::check_checkpoint;
 use crate::merkle::{Frontier, Hash, Tile, TileKind, TilePath, leaf_hash, parse_bundle, tile_width};
 use crate::note::{Checkpoint, TrustPolicy};
@@ -182,6 +182,7 @@ impl Walk {
         let root = self.frontier.root();
         if root == checkpoint.root {
             report.passed("leaves hash to the signed root", format!("{} leaves", self.done));
+            report.coverage = Some(Coverage { leaves: self.done, signed: checkpoint.size });
         } else {
             report.failed(
                 "leaves hash to the signed root",

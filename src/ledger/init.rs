@@ -61,6 +61,7 @@ pub fn init(
     let secret = Zeroizing::new(format!("{}\n", *signer.to_secret_text()));
     write(&layout.log_key(), &secret, FileMode::Private, "writing the log key")?;
     Keyring::create(disk, layout, origin)?;
+    let keyring = Keyring::open(Arc::clone(disk), layout, origin)?;
     let token = new_token("fsa_")?;
     write(&layout.admin_token(), &token, FileMode::Private, "writing the admin token")?;
     write(
@@ -70,7 +71,8 @@ pub fn init(
         "writing the trust policy",
     )?;
     // Closed at once: the ledger opens it the way it always does.
-    drop(SegmentedJournal::create(Arc::clone(disk), &layout.journal(), &options.journal)?);
+    let (journal, key) = (layout.journal(), keyring.frame_key());
+    drop(SegmentedJournal::create(Arc::clone(disk), &journal, &options.journal, key)?);
     seal_first_operator(disk, layout, options, &token)?;
     write(
         &layout.format(),

@@ -1,4 +1,4 @@
-//! Keys at rest: the key-encryption key, the session key, and one payload root per epoch.
+//! Keys at rest: the key-encryption key, the session key, the journal's key, and one payload root per epoch.
 //!
 //! A payload's key is derived from its epoch's root and the random id in its frame, so sealing a payload needs
 //! no write of its own. Each derived key encrypts once, which is why the nonce is constant.
@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 use super::layout::Layout;
 use super::payload::{Payload, PayloadFormError};
 use crate::disk::{Disk, FileMode, read_file, write_file_atomically};
+use crate::journal::FrameKey;
 use crate::record::entry::SessionTag;
 
 /// AES-256-GCM, as a frame's payload names it.
@@ -35,6 +36,7 @@ pub struct Keyring {
     origin: String,
     key_encryption_key: Secret,
     session_key: Secret,
+    frame_key: FrameKey,
     epochs: RwLock<BTreeMap<u32, Hkdf<Sha256>>>,
 }
 
@@ -103,7 +105,9 @@ impl Keyring {
         let kek = random::<32>()?;
         write_key(&**disk, &layout.key_encryption_key(), &*kek)?;
         let session_key = random::<32>()?;
-        write_key(&**disk, &layout.session_key(), &wrap(&kek, &session_key, &context(origin, "session"))?)
+        write_key(&**disk, &layout.session_key(), &wrap(&kek, &session_key, &context(origin, "session"))?)?;
+        let frame_key = random::<32>()?;
+        write_key(&**disk, &layout.journal_key(), &wrap(&kek, &frame_key, &context(origin, "journal"))?)
     }
 
     /// Opens the keys of a ledger.
@@ -115,11 +119,13 @@ impl Keyring {
         let kek: Secret =
             Zeroizing::new(kek.as_slice().try_into().map_err(|_| KeyringError::Damaged("kek".to_owned()))?);
         let session_key = unwrap(&*disk, &kek, &layout.session_key(), &context(origin, "session"))?;
+        let frame_key = unwrap(&*disk, &kek, &layout.journal_key(), &context(origin, "journal"))?;
         let ring = Self {
             layout: layout.clone(),
             origin: origin.to_owned(),
             key_encryption_key: kek,
             session_key,
+            frame_key: FrameKey::from_bytes(*frame_key),
             epochs: RwLock::default(),
             disk,
         };
@@ -145,6 +151,12 @@ impl Keyring {
     fn remember(&self, epoch: u32, root: &[u8; 32]) {
         let derived = Hkdf::<Sha256>::new(None, root);
         self.epochs.write().unwrap_or_else(std::sync::PoisonError::into_inner).insert(epoch, derived);
+    }
+
+    /// The key that the journal's frames are tagged with.
+    #[must_use]
+    pub fn frame_key(&self) -> &FrameKey {
+        &self.frame_key
     }
 
     /// The highest epoch whose root is here.

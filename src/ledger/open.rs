@@ -367,6 +367,7 @@ impl Opening<'_> {
             Arc::clone(self.disk),
             &self.layout.journal(),
             &self.options.journal,
+            self.keyring.frame_key(),
             resume,
             known_size,
             &mut |_, frame| {

@@ -95,6 +95,9 @@ impl OpenError {
             Self::Journal(JournalError::Recover(RecoverError::HeadAhead { .. })) | Self::HeadDiverges(_) => {
                 "this looks like an older copy of the data: restore the newest one; signing on would split the history"
             }
+            Self::Journal(JournalError::Recover(RecoverError::NotTagged { .. })) => {
+                "somebody without the keys changed the journal, or these are another ledger's keys: nothing was signed; check --keys, then restore the newest backup"
+            }
             Self::Journal(_) => {
                 "run `foreseal fsck --data DIR`; restore the newest backup if it finds damage"
             }

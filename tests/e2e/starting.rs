@@ -114,7 +114,7 @@ fn a_directory_of_a_newer_format_of_no_ledger_or_without_its_keys_refuses_to_sta
     std::fs::remove_file(&format).unwrap();
     refuses(&home, &["holds no ledger", "foreseal init"]);
     std::fs::write(&format, "foreseal data 1\n").unwrap();
-    for (file, says) in [("log.key", "log key"), ("kek", ""), ("session.key", "")] {
+    for (file, says) in [("log.key", "log key"), ("kek", ""), ("session.key", ""), ("journal.key", "")] {
         let path = home.keys().join(file);
         let secret = std::fs::read(&path).unwrap();
         std::fs::remove_file(&path).unwrap();

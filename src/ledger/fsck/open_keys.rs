@@ -11,7 +11,7 @@ use super::super::payload::Payload;
 use super::super::snapshot::{self, Snapshot};
 use super::super::state::State;
 use crate::disk::Disk;
-use crate::journal::{FrameView, Position};
+use crate::journal::{FrameKey, FrameView, Position};
 use crate::merkle::{Frontier, Hash};
 use crate::note::{Checkpoint, TrustPolicy};
 use crate::record::chain::Chain;
@@ -72,6 +72,11 @@ impl OpenKeys {
             #[cfg(feature = "server")]
             index: open_index(&**disk, layout),
         })
+    }
+
+    /// The key that frames are tagged with.
+    pub(super) fn frame_key(&self) -> &FrameKey {
+        self.keyring.frame_key()
     }
 
     /// The log key's own trust policy.

@@ -6,8 +6,8 @@ use super::super::packs::Packs;
 use super::super::tiles::BUNDLE_LEAVES;
 use super::open_keys::OpenKeys;
 use crate::disk::Disk;
-use crate::evidence::Report;
 use crate::evidence::audit::ReadLogError;
+use crate::evidence::{Coverage, Report};
 use crate::journal::{FrameView, Position, frames_from};
 use crate::merkle::{Frontier, Hash, Tile, encode_bundle, leaf_hash};
 use crate::note::{TrustError, TrustPolicy};
@@ -47,6 +47,7 @@ impl<'a> Trusted<'a> {
 pub(super) enum Stop {
     Read(String),
     Checkpoint(String),
+    Tag(Position),
     Unknown(String),
     Entry(String),
     Tile(String),
@@ -99,6 +100,9 @@ impl<'a> Walk<'a> {
         for frame in frames.map_err(|e| Stop::Read(e.to_string()))? {
             let (_, frame) = frame.map_err(|e| Stop::Read(e.to_string()))?;
             self.checkpoint(&frame)?;
+            if self.keys.is_some_and(|keys| !frame.is_tagged_by(keys.frame_key())) {
+                return Err(Stop::Tag(frame.header().position));
+            }
             for (number, bytes) in (0u32..).zip(frame.entries()) {
                 self.leaf(&frame, number, bytes)?;
             }
@@ -207,11 +211,45 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    /// Leaves behind the newest checkpoint are vouched for by their frame's tag, which only the keys can check.
+    fn conclude_coverage(&self, report: &mut Report, size: u64) {
+        report.coverage = Some(Coverage { leaves: size, signed: self.covered });
+        let behind = size - self.covered;
+        if self.keys.is_some() {
+            report.passed(
+                "frames carry the ledger's tag",
+                match behind {
+                    0 => String::new(),
+                    _ => format!(
+                        "so do the {behind} leaves that no checkpoint covers yet: the next start signs them"
+                    ),
+                },
+            );
+        } else if behind == 0 {
+            report.passed("every leaf is under a signed checkpoint", format!("{size}"));
+        } else {
+            report.undecided(
+                "every leaf is under a signed checkpoint",
+                format!("{} of {size} are; of the last {behind} nothing is established", self.covered),
+            );
+            report.hint = Some(
+                "the service was not stopped cleanly: start it once, it checks the last leaves with its keys and signs them"
+                    .to_owned(),
+            );
+        }
+    }
+
     pub(super) fn conclude(self, report: &mut Report, walked: Result<(), Stop>) {
         match walked {
             Err(Stop::Read(problem)) => return report.failed("every leaf can be read", problem),
             Err(Stop::Checkpoint(problem)) => {
                 return report.failed("leaves hash to every signed root", problem);
+            }
+            Err(Stop::Tag(position)) => {
+                return report.failed(
+                    "frames carry the ledger's tag",
+                    format!("the frame at {position} was not written with these keys"),
+                );
             }
             Err(Stop::Unknown(problem)) => {
                 return report.undecided("leaves hash to every signed root", problem);
@@ -226,8 +264,9 @@ impl<'a> Walk<'a> {
         let size = self.frontier.size();
         report.passed(
             "leaves hash to every signed root",
-            format!("{size} leaves, {} checkpoints", self.checkpoints),
+            format!("{} leaves, {} checkpoints", self.covered, self.checkpoints),
         );
+        self.conclude_coverage(report, size);
         report.passed(
             "entries are linked",
             format!("{} agents, sequence numbers and times without a gap", self.chain.agent_count()),
@@ -239,16 +278,12 @@ impl<'a> Walk<'a> {
                 "tiles agree with the leaves",
                 format!("{} full tiles and bundles are not written yet", self.behind()),
             );
-            report.hint = Some("start the service once: it writes them from the journal".to_owned());
+            report
+                .hint
+                .get_or_insert_with(|| "start the service once: it writes them from the journal".to_owned());
         }
         if let Some(summary) = self.keys.map(|_| self.opened.summary()) {
             report.passed("what the keys open agrees with the leaves", summary);
-        }
-        if self.covered < size {
-            report.not_checked(format!(
-                "{} entries after the newest checkpoint in the journal: the next start signs them",
-                size - self.covered
-            ));
         }
         if self.chain.not_understood() > 0 {
             report.not_checked(format!(
