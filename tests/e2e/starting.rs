@@ -107,13 +107,13 @@ fn whoever_is_told_that_it_is_ready_may_stop_it_at_once() {
 fn a_directory_of_a_newer_format_of_no_ledger_or_without_its_keys_refuses_to_start() {
     let home = Home::with_ledger();
     let format = home.data().join("format");
-    for newer in ["foreseal data 2\n", "foreseal data 10\n", "something else\n", ""] {
+    for newer in ["foreseal data 1\n", "foreseal data 3\n", "foreseal data 20\n", "something else\n", ""] {
         std::fs::write(&format, newer).unwrap();
-        refuses(&home, &["this software knows 1"]);
+        refuses(&home, &["this software knows 2"]);
     }
     std::fs::remove_file(&format).unwrap();
     refuses(&home, &["holds no ledger", "foreseal init"]);
-    std::fs::write(&format, "foreseal data 1\n").unwrap();
+    std::fs::write(&format, "foreseal data 2\n").unwrap();
     for (file, says) in [("log.key", "log key"), ("kek", ""), ("session.key", ""), ("journal.key", "")] {
         let path = home.keys().join(file);
         let secret = std::fs::read(&path).unwrap();
