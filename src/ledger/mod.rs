@@ -54,6 +54,8 @@ mod sequencer;
 mod shared;
 pub mod snapshot;
 pub mod state;
+#[cfg(feature = "server")]
+mod steady_clock;
 pub mod tiles;
 
 #[cfg(feature = "server")]

@@ -90,7 +90,9 @@ impl OpenError {
             Self::NoHead => {
                 "restore KEYS/head from its backup, or put the newest checkpoint that you hold there"
             }
-            Self::NewerFormat { .. } => "start the version of foreseal that wrote it, or one that knows its format",
+            Self::NewerFormat { .. } => {
+                "start the version of foreseal that wrote it, or one that knows its format"
+            }
             Self::Locked => "stop the other process, or use another --data",
             Self::Journal(JournalError::Recover(RecoverError::HeadAhead { .. })) | Self::HeadDiverges(_) => {
                 "this looks like an older copy of the data: restore the newest one; signing on would split the history"

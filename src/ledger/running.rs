@@ -101,10 +101,18 @@ impl Ledger {
         self.shared.poisoned()
     }
 
+    /// Whether the clock is one that intents are decided by.
+    ///
+    /// # Errors
+    /// [`LedgerError::ClockBehind`], [`LedgerError::ClockAhead`].
+    pub fn check_clock(&self) -> Result<(), LedgerError> {
+        self.shared.clock.stamp(self.published().last_at).map(drop)
+    }
+
     /// By how many milliseconds the clock stands behind the last sealed entry.
     #[must_use]
     pub fn clock_behind_ms(&self) -> i64 {
-        let now = self.shared.clock.now();
+        let now = self.shared.clock.wall();
         self.published().last_at.map_or(0, |last| last.millis_since(now).max(0))
     }
 

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::packs::Packs;
 use crate::evidence::audit::ReadLogError;
 use crate::merkle::{
-    Frontier, Hash, NodeReader, TILE_WIDTH, Tile, TileKind, TilePath, encode_bundle, leaf_hash, parse_bundle,
-    tile_position, tile_width,
+    Frontier, Hash, NodeReader, ProveError, TILE_WIDTH, Tile, TileKind, TilePath, encode_bundle, leaf_hash,
+    parse_bundle, tile_position, tile_width,
 };
 
 /// Leaves of a full bundle.
@@ -60,10 +60,34 @@ pub struct SavedEdge {
     pub bundles_end: u64,
 }
 
-/// A saved edge that does not fit the packs or itself.
+/// Why a tree does not go on from a saved edge, or not with an entry.
 #[derive(Debug, thiserror::Error)]
-#[error("the saved edge of the tree does not fit the tiles: {0}")]
-pub struct EdgeError(pub String);
+#[non_exhaustive]
+pub enum EdgeError {
+    /// It fits neither the packs nor itself.
+    #[error("the saved edge of the tree does not fit the tiles: {0}")]
+    Unfit(String),
+    /// The packs could not be read, so whether it fits is not known.
+    #[error("the tiles could not be read: {0}")]
+    Unread(String),
+}
+
+impl EdgeError {
+    fn unfit(why: impl std::fmt::Display) -> Self {
+        Self::Unfit(why.to_string())
+    }
+
+    fn read(error: ReadLogError) -> Self {
+        match error {
+            ReadLogError::Unreachable { .. } => Self::Unread(error.to_string()),
+            ReadLogError::Missing(_) | ReadLogError::Damaged { .. } => Self::unfit(error),
+        }
+    }
+
+    fn io(error: &io::Error) -> Self {
+        Self::Unread(error.to_string())
+    }
+}
 
 impl Tiles {
     /// An empty tree over `packs`.
@@ -77,16 +101,15 @@ impl Tiles {
     /// # Errors
     /// [`EdgeError`]
     pub fn from_saved(packs: Packs, saved: &SavedEdge) -> Result<Self, EdgeError> {
-        let fail = |why: &str| EdgeError(why.to_owned());
+        let fail = |why: &str| EdgeError::unfit(why);
         let hashes = |hashes: &[[u8; 32]]| hashes.iter().map(|hash| Hash(*hash)).collect::<Vec<_>>();
-        let frontier = Frontier::from_nodes(saved.size, hashes(&saved.frontier))
-            .map_err(|e| EdgeError(e.to_string()))?;
+        let frontier = Frontier::from_nodes(saved.size, hashes(&saved.frontier)).map_err(EdgeError::unfit)?;
         let levels = saved
             .levels
             .iter()
             .map(|bottom| Tile::from_hashes(&hashes(bottom)))
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|e| EdgeError(e.to_string()))?;
+            .map_err(EdgeError::unfit)?;
         // A hash too many would change no root and put every later one into a wrong place.
         let mut left = saved.size;
         for tile in &levels {
@@ -112,26 +135,29 @@ impl Tiles {
             ..Edge::default()
         };
         let tiles = Self { packs, edge: RwLock::new(edge) };
-        let root = crate::merkle::root_at(&tiles, saved.size).map_err(|e| EdgeError(e.to_string()))?;
+        let root = crate::merkle::root_at(&tiles, saved.size).map_err(|error| match error {
+            ProveError::Read { source, .. } => EdgeError::read(source),
+            error => EdgeError::unfit(error),
+        })?;
         if root != tiles.root() {
             return Err(fail("its tiles do not hash to its frontier"));
         }
         let end = match (saved.size / BUNDLE_LEAVES).checked_sub(1) {
-            Some(last) => tiles.packs.read_bundle(last).map_err(|e| EdgeError(e.to_string()))?.1,
+            Some(last) => tiles.packs.read_bundle(last).map_err(EdgeError::read)?.1,
             None => 0,
         };
         if end != saved.bundles_end {
             return Err(fail("its last full bundle ends elsewhere"));
         }
-        if !tiles.packs.reach(saved.size, end).map_err(|e| EdgeError(e.to_string()))? {
+        if !tiles.packs.reach(saved.size, end).map_err(|error| EdgeError::io(&error))? {
             return Err(fail("a pack is missing, or shorter than the tiles it should hold"));
         }
         // What was written is there; whether each tile is right is checked when it is read.
-        let there = tiles.packs.lengths().map_err(|e| EdgeError(e.to_string()))?;
+        let there = tiles.packs.lengths().map_err(|error| EdgeError::io(&error))?;
         for (name, needed) in Packs::lengths_for(saved.size, saved.bundles_end) {
             let length = there.iter().find(|(file, _)| *file == name).map_or(0, |(_, length)| *length);
             if length < needed {
-                return Err(EdgeError(format!("{name} has {length} bytes of {needed}")));
+                return Err(EdgeError::Unfit(format!("{name} has {length} bytes of {needed}")));
             }
         }
         Ok(tiles)
@@ -328,7 +354,7 @@ impl Edge {
     }
 
     fn push(&mut self, entry: Arc<[u8]>, hash: Hash) -> Result<(), EdgeError> {
-        let fail = |e: &dyn std::fmt::Display| EdgeError(e.to_string());
+        let fail = |e: &dyn std::fmt::Display| EdgeError::unfit(e);
         self.bundle.push(entry);
         if self.bundle.len() as u64 == BUNDLE_LEAVES {
             let bytes = encode_bundle(self.bundle.iter().map(|entry| &**entry)).map_err(|e| fail(&e))?;
