@@ -17,9 +17,11 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use foreseal::disk::{DirMode, Disk, FaultyDisk, FileMode, OpenMode};
-use foreseal::journal::{Frame, FrameKey, FrameView, Position, SealedPayload};
+use foreseal::journal::{
+    AES_256_GCM, Frame, FrameKey, FrameView, Position, SealedPayload, XCHACHA20_POLY1305,
+};
 use foreseal::ledger::checked_file::CheckedFile;
-use foreseal::ledger::keyring::{Ciphertext, Keyring};
+use foreseal::ledger::keyring::{Ciphertext, Keyring, KeyringError};
 use foreseal::ledger::layout::Layout;
 use foreseal::ledger::packs::Packs;
 use foreseal::ledger::payload::Payload;
@@ -248,6 +250,7 @@ fn key_files_open_and_the_payload_under_them() {
     let sealed = |bytes| Ciphertext {
         epoch: number(&v, "/payload/epoch") as u32,
         kid: fixed(&v, "/payload/kid"),
+        aead: AES_256_GCM,
         bytes,
     };
     let id = Uuid::parse_str(text(&v, "/payload/id")).unwrap();
@@ -260,6 +263,10 @@ fn key_files_open_and_the_payload_under_them() {
         flipped[byte] ^= 1;
         assert!(keyring.open_payload(&sealed(flipped), id.as_bytes()).is_err(), "byte {byte}");
     }
+    // The journal knows a second cipher, which this software does not use: it is named, and not tried as the first.
+    let other = Ciphertext { aead: XCHACHA20_POLY1305, ..sealed(ciphertext.clone()) };
+    let refused = keyring.open_payload(&other, id.as_bytes()).map(drop);
+    assert!(matches!(refused, Err(KeyringError::Cipher(XCHACHA20_POLY1305))), "{refused:?}");
     assert!(keyring.open_payload(&sealed(ciphertext), &[0; 16]).is_err(), "under another id");
     assert!(Keyring::open(disk, &layout, "example.com/another").is_err(), "of another log");
 }

@@ -4,7 +4,9 @@ use std::num::NonZeroU8;
 
 use super::report::{Coverage, Report};
 use super::verify::check_checkpoint;
-use crate::merkle::{Frontier, Hash, Tile, TileKind, TilePath, leaf_hash, parse_bundle, tile_width};
+use crate::merkle::{
+    Frontier, GrowingTiles, Hash, Tile, TileKind, TilePath, leaf_hash, parse_bundle, tile_width,
+};
 use crate::note::{Checkpoint, TrustPolicy};
 use crate::record::chain::Chain;
 use crate::record::entry::Entry;
@@ -95,19 +97,19 @@ pub(crate) struct Walk {
     size: u64,
     done: u64,
     frontier: Frontier,
-    levels: Vec<Level>,
+    growing: GrowingTiles,
     chain: Chain,
-}
-
-/// The tile being filled at one level, and how many were filled before it.
-struct Level {
-    index: u64,
-    tile: Tile,
 }
 
 impl Walk {
     pub(crate) fn new(size: u64) -> Self {
-        Self { size, done: 0, frontier: Frontier::new(), levels: Vec::new(), chain: Chain::default() }
+        Self {
+            size,
+            done: 0,
+            frontier: Frontier::new(),
+            growing: GrowingTiles::new(),
+            chain: Chain::default(),
+        }
     }
 
     fn run(&mut self, reader: &dyn LogReader, progress: &mut dyn FnMut(u64, u64)) -> Result<(), Stop> {
@@ -141,35 +143,17 @@ impl Walk {
         self.push(reader, hash)
     }
 
-    /// Puts a hash into the tile of level 0; full tiles are compared and their root goes one level up.
+    /// Full tiles are compared as they fill.
     fn push(&mut self, reader: &dyn LogReader, hash: Hash) -> Result<(), Stop> {
-        let mut carried = Some(hash);
-        let mut level = 0;
-        while let Some(hash) = carried.take() {
-            if self.levels.len() == level {
-                self.levels.push(Level { index: 0, tile: Tile::new() });
-            }
-            let Some(current) = self.levels.get_mut(level) else { return Ok(()) };
-            current.tile.push(hash).map_err(|e| Stop::Tile(e.to_string()))?;
-            if let Some(root) = current.tile.root() {
-                let full = std::mem::replace(&mut current.tile, Tile::new());
-                let index = current.index;
-                current.index += 1;
-                compare(reader, level, index, &full, self.size)?;
-                carried = Some(root);
-                level += 1;
-            }
-        }
-        Ok(())
+        let filled = self.growing.push(hash).map_err(|e| Stop::Tile(e.to_string()))?;
+        filled.iter().try_for_each(|full| compare(reader, full.level, full.index, &full.tile, self.size))
     }
 
     fn partial_tiles(&self, reader: &dyn LogReader) -> Result<(), Stop> {
-        for (level, current) in self.levels.iter().enumerate() {
-            if current.tile.width() > 0 {
-                compare(reader, level, current.index, &current.tile, self.size)?;
-            }
-        }
-        Ok(())
+        let growing = (0u8..).zip(self.growing.levels()).filter(|(_, tile)| tile.width() > 0);
+        growing
+            .into_iter()
+            .try_for_each(|(level, tile)| compare(reader, level, self.growing.full(level), tile, self.size))
     }
 
     fn conclude(self, report: &mut Report, checkpoint: &Checkpoint, outcome: Result<(), Stop>) {
@@ -190,7 +174,7 @@ impl Walk {
             );
             return;
         }
-        report.passed("tiles agree with the leaves", format!("{} levels", self.levels.len()));
+        report.passed("tiles agree with the leaves", format!("{} levels", self.growing.levels().len()));
         report.passed(
             "entries are linked",
             format!("{} agents, sequence numbers and times without a gap", self.chain.agent_count()),
@@ -204,8 +188,7 @@ impl Walk {
     }
 }
 
-fn compare(reader: &dyn LogReader, level: usize, index: u64, tile: &Tile, size: u64) -> Result<(), Stop> {
-    let level = u8::try_from(level).map_err(|_| Stop::Tile("more levels than a log can have".to_owned()))?;
+fn compare(reader: &dyn LogReader, level: u8, index: u64, tile: &Tile, size: u64) -> Result<(), Stop> {
     let path = tile_path(TileKind::Hashes { level }, index, size)
         .ok_or_else(|| Stop::Tile(format!("tile {level}/{index} lies beyond the log's size")))?;
     let served = reader.tile(&path).map_err(Stop::Read)?;

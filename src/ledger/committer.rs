@@ -13,7 +13,7 @@ use super::clock::Stopwatch;
 use super::error::LedgerError;
 use super::head::HeadKeeper;
 use super::index::IntentKey;
-use super::keyring::{AEAD_AES_256_GCM, Ciphertext};
+use super::keyring::Ciphertext;
 use super::shared::{Published, Shared};
 use super::snapshot::{SavedResume, Snapshot};
 use super::state::{Registry, State};
@@ -380,7 +380,7 @@ impl Batch {
             item.payload.as_ref().map(|payload| SealedPayload {
                 entry,
                 key_epoch: payload.epoch,
-                aead: AEAD_AES_256_GCM,
+                aead: payload.aead,
                 kid: payload.kid,
                 ciphertext: payload.bytes.clone(),
             })

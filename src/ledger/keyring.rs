@@ -17,11 +17,9 @@ use zeroize::Zeroizing;
 use super::layout::Layout;
 use super::payload::{Payload, PayloadFormError};
 use crate::disk::{Disk, FileMode, read_file, write_file_atomically};
-use crate::journal::FrameKey;
+use crate::journal::{AES_256_GCM, FrameKey, PayloadView};
 use crate::record::entry::SessionTag;
 
-/// AES-256-GCM, as a frame's payload names it.
-pub const AEAD_AES_256_GCM: u8 = 1;
 const WRAPPED_MAGIC: &[u8; 4] = b"FSK1";
 const WRAPPED_BYTES: usize = 4 + 12 + 32 + 16;
 /// A payload key seals one payload, so one nonce serves.
@@ -67,6 +65,9 @@ pub enum KeyringError {
     /// The payload does not authenticate under its key.
     #[error("the payload does not authenticate: it, its entry's id, or its key was changed")]
     Payload,
+    /// The payload was encrypted by a cipher that this software does not use.
+    #[error("the payload names cipher {0}, which this software does not open")]
+    Cipher(u8),
     /// The payload authenticates, but has another form.
     #[error(transparent)]
     Form(#[from] PayloadFormError),
@@ -92,8 +93,19 @@ pub struct Ciphertext {
     pub epoch: u32,
     /// Which key of that epoch.
     pub kid: [u8; 16],
+    /// The cipher, by its number in the journal.
+    pub aead: u8,
     /// The ciphertext with its tag.
     pub bytes: Vec<u8>,
+}
+
+impl Ciphertext {
+    /// As it lies in a frame.
+    #[must_use]
+    pub fn of(payload: &PayloadView<'_>) -> Self {
+        let PayloadView { key_epoch, aead, kid, ciphertext, .. } = *payload;
+        Self { epoch: key_epoch, kid, aead, bytes: ciphertext.to_vec() }
+    }
 }
 
 impl Keyring {
@@ -153,6 +165,12 @@ impl Keyring {
         self.epochs.write().unwrap_or_else(std::sync::PoisonError::into_inner).insert(epoch, derived);
     }
 
+    /// The log's name.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
     /// The key that the journal's frames are tagged with.
     #[must_use]
     pub fn frame_key(&self) -> &FrameKey {
@@ -193,7 +211,7 @@ impl Keyring {
         cipher
             .encrypt_in_place(&Nonce::from(ONLY_NONCE), &self.associated(id), &mut *buffer)
             .map_err(|_| KeyringError::Payload)?;
-        Ok(Ciphertext { epoch, kid, bytes: std::mem::take(&mut *buffer) })
+        Ok(Ciphertext { epoch, kid, aead: AES_256_GCM, bytes: std::mem::take(&mut *buffer) })
     }
 
     /// Decrypts a payload.
@@ -201,6 +219,9 @@ impl Keyring {
     /// # Errors
     /// [`KeyringError`]
     pub fn open_payload(&self, sealed: &Ciphertext, id: &[u8; 16]) -> Result<Payload, KeyringError> {
+        if sealed.aead != AES_256_GCM {
+            return Err(KeyringError::Cipher(sealed.aead));
+        }
         let cipher = self.payload_cipher(sealed.epoch, &sealed.kid)?;
         let mut buffer = Zeroizing::new(sealed.bytes.clone());
         cipher

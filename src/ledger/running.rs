@@ -408,7 +408,7 @@ fn ciphertext_of(frame: &FrameView, index: u64, leaf: &[u8]) -> Result<Ciphertex
     }
     let payload = frame.payloads().find(|payload| u64::from(payload.entry) == number);
     let payload = payload.ok_or("its frame holds no payload for it")?;
-    Ok(Ciphertext { epoch: payload.key_epoch, kid: payload.kid, bytes: payload.ciphertext.to_vec() })
+    Ok(Ciphertext::of(&payload))
 }
 
 /// A place in the queue; given back when dropped.

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::packs::Packs;
 use crate::evidence::audit::ReadLogError;
 use crate::merkle::{
-    Frontier, Hash, NodeReader, ProveError, TILE_WIDTH, Tile, TileKind, TilePath, encode_bundle, leaf_hash,
-    parse_bundle, tile_position, tile_width,
+    Frontier, FullTile, GrowingTiles, Hash, NodeReader, ProveError, TILE_WIDTH, Tile, TileKind, TilePath,
+    encode_bundle, leaf_hash, parse_bundle, tile_position, tile_width,
 };
 
 /// Leaves of a full bundle.
@@ -31,10 +31,9 @@ pub struct Tiles {
 /// What is not (or not yet known to be) in the packs.
 #[derive(Debug, Default)]
 struct Edge {
-    size: u64,
     frontier: Frontier,
     /// The tile being filled at each level.
-    levels: Vec<Tile>,
+    growing: GrowingTiles,
     /// Entries of the bundle being filled.
     bundle: Vec<Arc<[u8]>>,
     /// Full tiles on their way to a pack, by level and index.
@@ -110,30 +109,13 @@ impl Tiles {
             .map(|bottom| Tile::from_hashes(&hashes(bottom)))
             .collect::<Result<Vec<_>, _>>()
             .map_err(EdgeError::unfit)?;
-        // A hash too many would change no root and put every later one into a wrong place.
-        let mut left = saved.size;
-        for tile in &levels {
-            if u64::from(tile.width()) != left % BUNDLE_LEAVES {
-                return Err(fail("its tiles are not as wide as its size says"));
-            }
-            left /= BUNDLE_LEAVES;
-        }
-        if left != 0 {
-            return Err(fail("it has fewer levels than its size says"));
-        }
+        let growing = GrowingTiles::from_tiles(saved.size, levels).map_err(EdgeError::unfit)?;
         let bundle: Vec<Arc<[u8]>> = saved.bundle.iter().map(|entry| Arc::from(entry.as_slice())).collect();
-        let bottom = levels.first().map(Tile::bottom).unwrap_or_default();
+        let bottom = growing.levels().first().map(Tile::bottom).unwrap_or_default();
         if !bundle.iter().map(|entry| leaf_hash(entry)).eq(bottom.iter().copied()) {
             return Err(fail("its entries do not hash to its tile"));
         }
-        let edge = Edge {
-            size: saved.size,
-            frontier,
-            levels,
-            bundle,
-            bundles_end: saved.bundles_end,
-            ..Edge::default()
-        };
+        let edge = Edge { frontier, growing, bundle, bundles_end: saved.bundles_end, ..Edge::default() };
         let tiles = Self { packs, edge: RwLock::new(edge) };
         let root = crate::merkle::root_at(&tiles, saved.size).map_err(|error| match error {
             ProveError::Read { source, .. } => EdgeError::read(source),
@@ -170,9 +152,9 @@ impl Tiles {
         let edge = self.read();
         let raw = |hashes: &[Hash]| hashes.iter().map(|hash| hash.0).collect();
         SavedEdge {
-            size: edge.size,
+            size: edge.size(),
             frontier: raw(edge.frontier.nodes()),
-            levels: edge.levels.iter().map(|tile| raw(tile.bottom())).collect(),
+            levels: edge.growing.levels().iter().map(|tile| raw(tile.bottom())).collect(),
             bundle: edge.bundle.iter().map(|entry| entry.to_vec()).collect(),
             bundles_end: edge.bundles_end,
         }
@@ -189,7 +171,7 @@ impl Tiles {
     /// Leaves, published or not.
     #[must_use]
     pub fn size(&self) -> u64 {
-        self.read().size
+        self.read().size()
     }
 
     /// The root over all leaves.
@@ -256,10 +238,10 @@ impl Tiles {
         let offset = usize::try_from(offset).unwrap_or(usize::MAX);
         {
             let edge = self.read();
-            if index >= edge.size {
+            if index >= edge.size() {
                 return Ok(None);
             }
-            if bundle == edge.size / BUNDLE_LEAVES {
+            if bundle == edge.size() / BUNDLE_LEAVES {
                 return Ok(edge.bundle.get(offset).cloned());
             }
         }
@@ -316,7 +298,7 @@ impl Tiles {
         };
         {
             let edge = self.read();
-            if index == edge.size / BUNDLE_LEAVES {
+            if index == edge.size() / BUNDLE_LEAVES {
                 return encode(&mut edge.bundle.iter().take(width).map(|entry| &**entry));
             }
         }
@@ -337,8 +319,8 @@ impl Tiles {
             if let Some(tile) = edge.tiles.get(&(level, index)) {
                 return Ok(Arc::clone(tile));
             }
-            if index == edge.full_tiles(level) {
-                let tile = edge.levels.get(usize::from(level));
+            if index == edge.growing.full(level) {
+                let tile = edge.growing.levels().get(usize::from(level));
                 return tile
                     .map(|tile| Arc::new(tile.clone()))
                     .ok_or_else(|| ReadLogError::Missing(format!("tile {level}/{index}")));
@@ -349,38 +331,23 @@ impl Tiles {
 }
 
 impl Edge {
-    fn full_tiles(&self, level: u8) -> u64 {
-        self.size.checked_shr(8 * (u32::from(level) + 1)).unwrap_or(0)
+    fn size(&self) -> u64 {
+        self.growing.size()
     }
 
     fn push(&mut self, entry: Arc<[u8]>, hash: Hash) -> Result<(), EdgeError> {
-        let fail = |e: &dyn std::fmt::Display| EdgeError::unfit(e);
         self.bundle.push(entry);
         if self.bundle.len() as u64 == BUNDLE_LEAVES {
-            let bytes = encode_bundle(self.bundle.iter().map(|entry| &**entry)).map_err(|e| fail(&e))?;
+            let bytes = encode_bundle(self.bundle.iter().map(|entry| &**entry)).map_err(EdgeError::unfit)?;
             let offset = self.bundles_end;
             self.bundles_end += bytes.len() as u64;
-            self.bundles.insert(self.size / BUNDLE_LEAVES, (offset, Arc::new(bytes)));
+            self.bundles.insert(self.size() / BUNDLE_LEAVES, (offset, Arc::new(bytes)));
             self.bundle.clear();
         }
         self.frontier.append(hash);
-        let mut carried = Some(hash);
-        for level in 0u8..8 {
-            let Some(hash) = carried.take() else { break };
-            let at = usize::from(level);
-            if self.levels.len() == at {
-                self.levels.push(Tile::new());
-            }
-            let index = self.full_tiles(level);
-            let Some(tile) = self.levels.get_mut(at) else { break };
-            tile.push(hash).map_err(|e| fail(&e))?;
-            if let Some(root) = tile.root() {
-                let full = std::mem::replace(tile, Tile::new());
-                self.tiles.insert((level, index), Arc::new(full));
-                carried = Some(root);
-            }
+        for FullTile { level, index, tile } in self.growing.push(hash).map_err(EdgeError::unfit)? {
+            self.tiles.insert((level, index), Arc::new(tile));
         }
-        self.size += 1;
         Ok(())
     }
 }
@@ -394,8 +361,8 @@ impl NodeReader for Tiles {
         {
             // The edge's own tiles answer without being copied: the hot path of a receipt.
             let edge = self.read();
-            if at.index == edge.full_tiles(at.level) {
-                let tile = edge.levels.get(usize::from(at.level)).ok_or_else(missing)?;
+            if at.index == edge.growing.full(at.level) {
+                let tile = edge.growing.levels().get(usize::from(at.level)).ok_or_else(missing)?;
                 return tile.node(at.height, usize::from(at.offset)).ok_or_else(missing);
             }
         }

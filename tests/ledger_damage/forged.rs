@@ -1,5 +1,7 @@
 //! Frames that somebody wrote by hand into a data directory at rest.
 
+use foreseal::ledger::Change;
+use foreseal::ledger::state::CredentialDigest;
 use serde_json::Value;
 
 use super::*;
@@ -115,4 +117,45 @@ fn an_intent_without_its_payload_does_not_pass_with_the_keys() {
     let report = support::checked(&site, Keys::Layout);
     assert_eq!(report.verdict, Verdict::Invalid, "{report:#?}");
     assert!(report.checks.iter().any(|check| check.detail.contains("payload is missing")), "{report:#?}");
+}
+
+/// A leaf says who signed; only the payload holds the signature. One that is not the agent's, sealed by whoever runs the
+/// service, does not pass with the keys.
+#[test]
+fn a_signature_that_is_not_the_agents_does_not_pass_with_the_keys() {
+    use ed25519_dalek::{Signer as _, SigningKey};
+    use foreseal::record::statement::{pre_authentication_encoding, statement};
+    let key = SigningKey::from_bytes(&[5; 32]);
+    let public = key.verifying_key().to_bytes();
+    for honest in [true, false] {
+        let site = Site::new(16);
+        site.init();
+        let desk = site.open();
+        let credential = CredentialDigest::of("token");
+        let change =
+            Change::RegisterAgent { name: "signer".to_owned(), roles: vec![], credential, key: Some(public) };
+        let index = desk.administer(Some(0), change).unwrap().index;
+        let agent = TestAgent { name: "signer".to_owned(), index, credential };
+        let mut document = intent("signer", Some(id(1)), 1);
+        let now = foreseal::record::time::Timestamp::from_millis(site.clock.millis()).unwrap();
+        document["created"] = now.to_string().into();
+        let mut admitted = admit(&agent, &document, [3; 32]);
+        let statement = statement(&admitted.intent, &admitted.declared, ORIGIN).unwrap();
+        let statement = if honest { statement } else { [statement, b" ".to_vec()].concat() };
+        let signed =
+            key.sign(&pre_authentication_encoding("application/vnd.foreseal.statement.v1+json", &statement));
+        admitted.signature = Some((signed.to_bytes(), public));
+        assert!(matches!(desk.submit_with(admitted), Ok(Accepted::Sealed { .. })));
+        drop(desk);
+        let report = support::checked(&site, Keys::Layout);
+        if honest {
+            assert_eq!(report.verdict, Verdict::Valid, "{report:#?}");
+            let says = "1 agents' signatures";
+            assert!(report.checks.iter().any(|check| check.detail.contains(says)), "{report:#?}");
+        } else {
+            assert_eq!(report.verdict, Verdict::Invalid, "{report:#?}");
+            let says = "its agent's signature";
+            assert!(report.checks.iter().any(|check| check.detail.contains(says)), "{report:#?}");
+        }
+    }
 }

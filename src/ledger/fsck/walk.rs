@@ -9,7 +9,7 @@ use crate::disk::Disk;
 use crate::evidence::audit::ReadLogError;
 use crate::evidence::{Coverage, Report};
 use crate::journal::{FrameView, Position, frames_from};
-use crate::merkle::{Frontier, Hash, Tile, encode_bundle, leaf_hash};
+use crate::merkle::{Frontier, FullTile, GrowingTiles, Hash, encode_bundle, leaf_hash};
 use crate::note::{TrustError, TrustPolicy};
 use crate::record::chain::Chain;
 use crate::record::entry::Entry;
@@ -61,7 +61,7 @@ pub(super) struct Walk<'a> {
     opened: super::open_keys::Opened,
     chain: Chain,
     frontier: Frontier,
-    levels: Vec<(u64, Tile)>,
+    growing: GrowingTiles,
     bundle: Vec<Vec<u8>>,
     bundles_end: u64,
     covered: u64,
@@ -79,7 +79,7 @@ impl<'a> Walk<'a> {
             opened: super::open_keys::Opened::default(),
             chain: Chain::default(),
             frontier: Frontier::new(),
-            levels: Vec::new(),
+            growing: GrowingTiles::new(),
             bundle: Vec::new(),
             bundles_end: 0,
             covered: 0,
@@ -162,27 +162,14 @@ impl<'a> Walk<'a> {
     }
 
     fn push(&mut self, hash: Hash) -> Result<(), Stop> {
-        let mut carried = Some(hash);
-        for level in 0u8.. {
-            let Some(hash) = carried.take() else { break };
-            if self.levels.len() == usize::from(level) {
-                self.levels.push((0, Tile::new()));
-            }
-            let Some((index, tile)) = self.levels.get_mut(usize::from(level)) else { break };
-            tile.push(hash).map_err(|e| Stop::Tile(e.to_string()))?;
-            if let Some(root) = tile.root() {
-                let full = std::mem::replace(tile, Tile::new());
-                let number = *index;
-                *index += 1;
-                match self.packs.read_tile(level, number) {
-                    Ok(found) if found.bottom() == full.bottom() => {}
-                    Ok(_) => {
-                        return Err(Stop::Tile(format!("tile {level}/{number} is not that of the leaves")));
-                    }
-                    Err(ReadLogError::Missing(_)) => self.tiles_behind += 1,
-                    Err(error) => return Err(Stop::Tile(error.to_string())),
-                }
-                carried = Some(root);
+        for FullTile { level, index, tile } in
+            self.growing.push(hash).map_err(|e| Stop::Tile(e.to_string()))?
+        {
+            match self.packs.read_tile(level, index) {
+                Ok(found) if found.bottom() == tile.bottom() => {}
+                Ok(_) => return Err(Stop::Tile(format!("tile {level}/{index} is not that of the leaves"))),
+                Err(ReadLogError::Missing(_)) => self.tiles_behind += 1,
+                Err(error) => return Err(Stop::Tile(error.to_string())),
             }
         }
         Ok(())
@@ -272,7 +259,7 @@ impl<'a> Walk<'a> {
             format!("{} agents, sequence numbers and times without a gap", self.chain.agent_count()),
         );
         if self.behind() == 0 {
-            report.passed("tiles agree with the leaves", format!("{} levels", self.levels.len()));
+            report.passed("tiles agree with the leaves", format!("{} levels", self.growing.levels().len()));
         } else {
             report.undecided(
                 "tiles agree with the leaves",
