@@ -44,6 +44,29 @@ pub fn check(
     trust: Option<&TrustPolicy>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Report {
+    check_upto(disk, layout, keys, trust, None, progress)
+}
+
+/// As an auditor's [`check`], of the leaves up to the first signed checkpoint that covers `upto` of them; of those behind
+/// it only that their bytes are whole.
+pub fn check_first(
+    disk: &Arc<dyn Disk>,
+    layout: &Layout,
+    upto: u64,
+    trust: Option<&TrustPolicy>,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Report {
+    check_upto(disk, layout, Keys::None, trust, Some(upto), progress)
+}
+
+fn check_upto(
+    disk: &Arc<dyn Disk>,
+    layout: &Layout,
+    keys: Keys,
+    trust: Option<&TrustPolicy>,
+    upto: Option<u64>,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Report {
     let mut report = Report::new("data directory");
     let check = Check { disk, layout };
     // Held while reading, so that no service starts to write meanwhile.
@@ -71,7 +94,7 @@ pub fn check(
     }
     let Some(trust) = trust else { return report };
     let packs = Packs::at(Arc::clone(disk), &layout.tiles());
-    let mut walk = Walk::new(Trusted::new(trust), &packs, keys.as_ref());
+    let mut walk = Walk::new(Trusted::new(trust), &packs, keys.as_ref()).upto(upto);
     let walked = walk.run(&**disk, &layout.journal(), journal.next_index, progress);
     walk.conclude(&mut report, walked);
     check.trust_file(&mut report, trust);

@@ -10,16 +10,16 @@ use std::time::Duration;
 
 use super::layout::Layout;
 use crate::disk::{Disk, FileMode, read_file, write_file_atomically};
+use crate::note::MAX_NOTE_BYTES;
 
 const INTERVAL: Duration = Duration::from_millis(100);
-const CHECKPOINT_MAX_BYTES: u64 = 1 << 20;
 
 /// Reads the head file. `None` where there is none yet.
 ///
 /// # Errors
 /// What the system says.
 pub fn read(disk: &dyn Disk, layout: &Layout) -> io::Result<Option<String>> {
-    match read_file(disk, &layout.head(), CHECKPOINT_MAX_BYTES) {
+    match read_file(disk, &layout.head(), MAX_NOTE_BYTES as u64) {
         Ok(bytes) => String::from_utf8(bytes).map(Some).map_err(|_| io::ErrorKind::InvalidData.into()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),

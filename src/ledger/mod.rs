@@ -36,6 +36,7 @@ mod index;
 #[cfg(feature = "server")]
 mod init;
 pub mod keyring;
+mod layered_map;
 pub mod layout;
 mod log_key;
 #[cfg(feature = "server")]

@@ -1,6 +1,7 @@
 //! Frames that somebody wrote by hand into a data directory at rest.
 
 use foreseal::ledger::Change;
+use foreseal::ledger::fsck::check_first;
 use foreseal::ledger::state::CredentialDigest;
 use serde_json::Value;
 
@@ -95,7 +96,21 @@ fn a_frame_appended_without_the_keys_is_never_signed() {
         assert_eq!(report.verdict, Verdict::Undecided, "{name}: {report:#?}");
         let coverage = report.coverage.unwrap();
         assert_eq!((coverage.leaves, coverage.signed), (leaf.index + 2, leaf.index + 1), "{name}");
-        assert!(report.hint.is_some_and(|hint| hint.contains("start it once")), "{name}");
+        let said = report.hint.unwrap();
+        assert!(
+            said.contains("start it once") && said.ends_with(&format!("--upto {}", leaf.index + 1)),
+            "{said}"
+        );
+        // What was signed before is as good as ever; more than that is not to be had.
+        let first = |upto| {
+            let (disk, trust) = (copy.disk(), copy.trust());
+            check_first(&disk, &copy.layout, upto, Some(&trust), &mut |_, _| {})
+        };
+        let report = first(leaf.index + 1);
+        assert_eq!(report.verdict, Verdict::Valid, "{name}: {report:#?}");
+        assert_eq!(report.coverage.unwrap().leaves, leaf.index + 1);
+        assert!(report.not_checked.iter().any(|what| what.contains("behind its first")), "{report:#?}");
+        assert_eq!(first(leaf.index + 2).verdict, Verdict::Undecided, "{name}");
     }
     // With the key it is what the ledger itself would have written: the tag is all that stood in the way.
     let ring = Keyring::open(site.disk(), &site.layout, ORIGIN).unwrap();

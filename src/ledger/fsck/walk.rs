@@ -66,6 +66,10 @@ pub(super) struct Walk<'a> {
     bundles_end: u64,
     covered: u64,
     checkpoints: u64,
+    /// Stop at the first signed size that is not below this.
+    upto: Option<u64>,
+    /// It did, and more may follow.
+    stopped: bool,
     tiles_behind: u64,
     bundles_behind: u64,
 }
@@ -84,9 +88,16 @@ impl<'a> Walk<'a> {
             bundles_end: 0,
             covered: 0,
             checkpoints: 0,
+            upto: None,
+            stopped: false,
             tiles_behind: 0,
             bundles_behind: 0,
         }
+    }
+
+    /// Looks at the log only as far as the first signed checkpoint of at least this size.
+    pub(super) fn upto(self, upto: Option<u64>) -> Self {
+        Self { upto, ..self }
     }
 
     pub(super) fn run(
@@ -100,6 +111,10 @@ impl<'a> Walk<'a> {
         for frame in frames.map_err(|e| Stop::Read(e.to_string()))? {
             let (_, frame) = frame.map_err(|e| Stop::Read(e.to_string()))?;
             self.checkpoint(&frame)?;
+            if self.upto.is_some_and(|upto| self.covered >= upto) {
+                self.stopped = true;
+                return Ok(());
+            }
             if self.keys.is_some_and(|keys| !frame.is_tagged_by(keys.frame_key())) {
                 return Err(Stop::Tag(frame.header().position));
             }
@@ -202,6 +217,18 @@ impl<'a> Walk<'a> {
     fn conclude_coverage(&self, report: &mut Report, size: u64) {
         report.coverage = Some(Coverage { leaves: size, signed: self.covered });
         let behind = size - self.covered;
+        if let Some(upto) = self.upto {
+            let name = "a signed checkpoint covers what was asked for";
+            if self.stopped {
+                report.passed(name, format!("{size} leaves"));
+                report.not_checked(format!("what the directory holds behind its first {size} leaves"));
+            } else {
+                report.undecided(
+                    name,
+                    format!("the largest is of {} leaves, asked for were {upto}", self.covered),
+                );
+            }
+        }
         if self.keys.is_some() {
             report.passed(
                 "frames carry the ledger's tag",
@@ -219,10 +246,10 @@ impl<'a> Walk<'a> {
                 "every leaf is under a signed checkpoint",
                 format!("{} of {size} are; of the last {behind} nothing is established", self.covered),
             );
-            report.hint = Some(
-                "the service was not stopped cleanly: start it once, it checks the last leaves with its keys and signs them"
-                    .to_owned(),
-            );
+            report.hint = Some(format!(
+                "the service was not stopped cleanly: start it once, it checks the last leaves with its keys and signs them; or audit what is signed with --upto {}",
+                self.covered
+            ));
         }
     }
 
