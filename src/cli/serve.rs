@@ -42,7 +42,13 @@ pub(super) fn run(arguments: Serve) -> Result<ExitCode, Failure> {
     let (ledger, report) = open(&layout)?;
     log_opening(&ledger, &report);
     let service = Arc::new(Service::new(Arc::new(ledger), config.public_log));
-    runtime()?.block_on(serve(&config, service))
+    let ledger = Arc::clone(service.ledger());
+    let ended = runtime()?.block_on(serve(&config, service));
+    if ledger.poisoned().is_some() {
+        // Before anything was served: the first entries could not be written.
+        end_poisoned(&ledger, true);
+    }
+    ended
 }
 
 /// The runtime of the service's front.
