@@ -15,14 +15,18 @@
 #[allow(dead_code, unreachable_pub)]
 mod support;
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Barrier};
+use std::time::Duration;
 
-use foreseal::disk::{DirMode, Disk, Fault, FaultyDisk, OpKind, RealDisk, Trigger};
+use foreseal::disk::{
+    DirMode, Disk, DiskFile, DiskLock, EntryKind, Fault, FaultyDisk, OpKind, OpenMode, RealDisk, Trigger,
+};
 use foreseal::ledger::clock::SystemClock;
 use foreseal::ledger::layout::Layout;
 use foreseal::ledger::{Accepted, LedgerError, LedgerOptions, OpenError, init};
-use support::{ORIGIN, Site, assert_whole, id, intent, permit_all};
+use support::{Desk, ORIGIN, Site, assert_whole, id, intent, permit_all};
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -141,23 +145,82 @@ fn journalled_and_snapshots(site: &Site, since: usize) -> (u64, u64) {
     (frames.map(|op| op.len).sum(), snapshots.count() as u64)
 }
 
+/// A disk whose syncs take their time, so that much waits for the committer.
+#[derive(Debug)]
+struct SlowDisk(FaultyDisk);
+
+#[derive(Debug)]
+struct SlowFile(Arc<dyn DiskFile>);
+
+impl Disk for SlowDisk {
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(SlowFile(self.0.open(path, mode)?)))
+    }
+    fn create_dir_all(&self, path: &Path, mode: DirMode) -> io::Result<()> {
+        self.0.create_dir_all(path, mode)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.0.rename(from, to)
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.0.remove(path)
+    }
+    fn read_dir(&self, path: &Path) -> io::Result<Vec<String>> {
+        self.0.read_dir(path)
+    }
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.0.sync_dir(path)
+    }
+    fn kind(&self, path: &Path) -> io::Result<Option<EntryKind>> {
+        self.0.kind(path)
+    }
+    fn lock_exclusive(&self, path: &Path) -> io::Result<Option<DiskLock>> {
+        self.0.lock_exclusive(path)
+    }
+}
+
+impl DiskFile for SlowFile {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.0.read_exact_at(buffer, offset)
+    }
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.0.write_all_at(bytes, offset)
+    }
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+    fn sync_data(&self) -> io::Result<()> {
+        std::thread::sleep(Duration::from_millis(60));
+        self.0.sync_data()
+    }
+    fn sync_all(&self) -> io::Result<()> {
+        self.0.sync_all()
+    }
+}
+
 /// One snapshot for each stretch of the journal, not one for each batch until the first is there.
 #[test]
 fn a_snapshot_is_asked_for_once() {
     let mut site = Site::new(4);
-    site.options.snapshot_bytes = 60 << 10;
+    site.options.snapshot_bytes = 400 << 10;
     site.init();
-    let desk = site.open();
+    let slow: Arc<dyn Disk> = Arc::new(SlowDisk(site.faulty.clone()));
+    let (ledger, _) = foreseal::ledger::Ledger::open(&slow, &site.layout, &site.options).unwrap();
+    let desk = Desk { ledger };
     let agent = desk.add_agent("mailer");
     let since = site.faulty.ops().len();
-    let answers: Vec<_> = (0..600)
-        .map(|n| desk.send(support::admit(&agent, &intent("mailer", None, n), [9; 32])).unwrap())
-        .collect();
+    let admitted: Vec<_> =
+        (0..900).map(|n| support::admit(&agent, &intent("mailer", None, n), [9; 32])).collect();
+    let answers: Vec<_> = admitted.into_iter().map(|admitted| desk.send(admitted).unwrap()).collect();
     answers.iter().for_each(|answer| drop(answer.recv().unwrap().unwrap()));
     let bytes_per_snapshot = site.options.snapshot_bytes;
     drop(desk);
     let (bytes, snapshots) = journalled_and_snapshots(&site, since);
     eprintln!("{bytes} bytes, {snapshots} snapshots");
+    // More are on their way to the committer than fit one stretch.
     assert!(bytes > 5 * bytes_per_snapshot, "{bytes}");
     assert!((1..=bytes / bytes_per_snapshot + 1).contains(&snapshots), "{snapshots} over {bytes} bytes");
 }
@@ -167,7 +230,7 @@ fn a_snapshot_is_asked_for_once() {
 fn markers_count_towards_the_next_snapshot() {
     let mut site = Site::new(5);
     site.options.snapshot_bytes = 60 << 10;
-    site.options.marker_after = Some(std::time::Duration::from_millis(1));
+    site.options.marker_after = Some(Duration::from_millis(1));
     site.init();
     let desk = site.open();
     let agent = desk.add_agent("mailer");
@@ -176,7 +239,7 @@ fn markers_count_towards_the_next_snapshot() {
         desk.seal(&agent, &intent("mailer", None, n));
         let written = || journalled_and_snapshots(&site, since).0;
         while written() < (2 * n + 1) * 4096 {
-            std::thread::sleep(std::time::Duration::from_millis(1));
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
     drop(desk);
