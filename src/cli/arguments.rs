@@ -202,6 +202,9 @@ pub(super) struct Audit {
     /// A data directory, a directory of tiles, or a URL
     #[arg(value_name = "DIR|URL")]
     pub(super) log: String,
+    /// Audit a data directory only up to the first signed checkpoint of at least N leaves
+    #[arg(long, value_name = "N")]
+    pub(super) upto: Option<u64>,
     /// The tlog-policy file with the keys you trust
     #[arg(long, env = "FORESEAL_TRUST", value_name = "FILE")]
     pub(super) trust: Option<PathBuf>,

@@ -17,7 +17,12 @@ use crate::note::TrustPolicy;
 pub(super) fn run(what: &Audit) -> Result<ExitCode, Failure> {
     let trust = files::trust(what.trust.as_deref())?;
     let report = if what.log.contains("://") {
+        if what.upto.is_some() {
+            return Err(only_data());
+        }
         remote(what, trust.as_ref())?
+    } else if let Some(upto) = what.upto {
+        first(Path::new(&what.log), upto, trust.as_ref())?
     } else {
         directory(Path::new(&what.log), leaves(what), trust.as_ref())?
     };
@@ -26,6 +31,23 @@ pub(super) fn run(what: &Audit) -> Result<ExitCode, Failure> {
 
 fn leaves(what: &Audit) -> Leaves {
     if what.opaque_leaves { Leaves::Opaque } else { Leaves::Entries }
+}
+
+fn only_data() -> Failure {
+    Failure::new(
+        "--upto is for data directories",
+        "a served log has one checkpoint, and all of it is covered",
+    )
+}
+
+/// Audits what a signed checkpoint covers of a data directory.
+fn first(path: &Path, upto: u64, trust: Option<&TrustPolicy>) -> Result<Report, Failure> {
+    let disk = files::disk();
+    if !is_data_directory(&*disk, path) {
+        return Err(only_data());
+    }
+    let mut progress = output::progress("auditing");
+    Ok(fsck::check_first(&disk, &Layout::new(path, None), upto, trust, &mut progress))
 }
 
 /// Audits a directory: a ledger's data directory, or tiles in the C2SP layout.

@@ -28,6 +28,8 @@ use crate::service::{Caller, Service};
 const POISON_CHECK: Duration = Duration::from_millis(50);
 /// Time for answers already on their way when the service stops because of a failed write.
 const POISON_GRACE: Duration = Duration::from_millis(500);
+/// Time for closing what can be closed after a failed write. A disk that hangs does not keep the process.
+const POISON_CLOSE: Duration = Duration::from_secs(5);
 
 pub(super) fn run(arguments: Serve) -> Result<ExitCode, Failure> {
     let config = Config::settle(arguments)?;
@@ -40,7 +42,13 @@ pub(super) fn run(arguments: Serve) -> Result<ExitCode, Failure> {
     let (ledger, report) = open(&layout)?;
     log_opening(&ledger, &report);
     let service = Arc::new(Service::new(Arc::new(ledger), config.public_log));
-    runtime()?.block_on(serve(&config, service))
+    let ledger = Arc::clone(service.ledger());
+    let ended = runtime()?.block_on(serve(&config, service));
+    if ledger.poisoned().is_some() {
+        // Before anything was served: the first entries could not be written.
+        end_poisoned(&ledger, true);
+    }
+    ended
 }
 
 /// The runtime of the service's front.
@@ -109,29 +117,34 @@ pub(super) async fn serve_until_stopped(
         served = serving => served.err().map(|error| error.to_string()),
         () = async { poisoned(&ledger).await; tokio::time::sleep(POISON_GRACE).await } => None,
     };
-    if let Some(reason) = ledger.poisoned() {
-        let _ = fail(&Failure::new(
-            format!("sealing stopped after a failed write: {reason}"),
-            "check the disk, run `foreseal fsck`, then start again: recovery verifies what is on disk",
-        ));
-        return Ok(ExitCode::from(EXIT_POISONED));
-    }
-    let stopped = tokio::task::spawn_blocking(move || {
-        ledger.stop();
-        ledger.poisoned().map(str::to_owned)
-    });
-    match (stopped.await, failed) {
-        (Ok(None), None) => Ok(ExitCode::SUCCESS),
-        (Ok(Some(reason)), _) => {
-            let _ = fail(&Failure::new(
-                format!("the last write failed: {reason}"),
-                "run `foreseal fsck`, then start again",
-            ));
-            Ok(ExitCode::from(EXIT_POISONED))
+    let stopping = Arc::clone(&ledger);
+    let mut stopped = tokio::task::spawn_blocking(move || stopping.stop());
+    let ended = tokio::select! {
+        ended = &mut stopped => ended,
+        () = poisoned(&ledger) => {
+            let closed = tokio::time::timeout(POISON_CLOSE, stopped).await;
+            end_poisoned(&ledger, closed.is_ok())
         }
-        (Ok(None), Some(error)) => Err(Failure::new(format!("serving: {error}"), "see the message")),
+    };
+    if ledger.poisoned().is_some() {
+        end_poisoned(&ledger, true);
+    }
+    match (ended, failed) {
+        (Ok(()), None) => Ok(ExitCode::SUCCESS),
+        (Ok(()), Some(error)) => Err(Failure::new(format!("serving: {error}"), "see the message")),
         (Err(error), _) => Err(Failure::new(error.to_string(), "report this as a defect")),
     }
+}
+
+/// Ends the process here and now: whatever still holds the ledger would wait for a thread that may never come back.
+fn end_poisoned(ledger: &Ledger, closed: bool) -> ! {
+    let reason = ledger.poisoned().unwrap_or("unknown");
+    let hanging = if closed { "" } else { " (a thread of the ledger does not end; it was left behind)" };
+    let _ = fail(&Failure::new(
+        format!("sealing stopped after a failed write: {reason}{hanging}"),
+        "check the disk, run `foreseal fsck`, then start again: recovery verifies what is on disk",
+    ));
+    std::process::exit(EXIT_POISONED.into())
 }
 
 async fn poisoned(ledger: &Ledger) {

@@ -109,7 +109,19 @@ impl Disk for RealDisk {
     }
 
     fn lock_exclusive(&self, path: &Path) -> io::Result<Option<DiskLock>> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+        let file = match opened {
+            // Who may only read, an auditor, locks what is there.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+                ) =>
+            {
+                File::open(path)?
+            }
+            opened => opened?,
+        };
         match file.try_lock() {
             Ok(()) => Ok(Some(DiskLock::holding(LockedFile { _file: file }))),
             Err(TryLockError::WouldBlock) => Ok(None),

@@ -2,11 +2,11 @@
 
 use std::num::NonZeroU8;
 
-use super::report::Report;
+use super::report::{Coverage, Report};
 use super::verify::check_checkpoint;
 use crate::merkle::{
-    Tile, TileEdge, TileError, TileKind, TilePath, encode_bundle, leaf_hash, parse_bundle, tile_bytes,
-    tile_width,
+    Frontier, GrowingTiles, Tile, TileError, TileKind, TilePath, encode_bundle, leaf_hash, parse_bundle,
+    tile_bytes, tile_width,
 };
 use crate::note::{Checkpoint, TrustPolicy};
 use crate::record::chain::Chain;
@@ -113,7 +113,9 @@ impl From<TileError> for Stop {
 /// The walk over all leaves: the tree as it grows, the links, and what differed.
 struct Walk {
     size: u64,
-    edge: TileEdge,
+    done: u64,
+    frontier: Frontier,
+    growing: GrowingTiles,
     /// Absent where leaves are opaque.
     chain: Option<Chain>,
 }
@@ -121,7 +123,7 @@ struct Walk {
 impl Walk {
     fn new(size: u64, leaves: Leaves) -> Self {
         let chain = (leaves == Leaves::Entries).then(Chain::default);
-        Self { size, edge: TileEdge::new(), chain }
+        Self { size, done: 0, frontier: Frontier::new(), growing: GrowingTiles::new(), chain }
     }
 
     fn run(&mut self, reader: &dyn LogReader, progress: &mut dyn FnMut(u64, u64)) -> Result<(), Stop> {
@@ -140,20 +142,24 @@ impl Walk {
             for entry in entries {
                 self.leaf(reader, entry)?;
             }
-            progress(self.edge.size(), self.size);
+            progress(self.done, self.size);
         }
-        let mut partial = self.edge.partial_tiles();
-        partial.try_for_each(|(level, index, tile)| compare(reader, level, index, tile, self.size))
+        let mut growing = self.growing.partial();
+        growing.try_for_each(|(level, index, tile)| compare(reader, level, index, tile, self.size))
     }
 
     fn leaf(&mut self, reader: &dyn LogReader, bytes: &[u8]) -> Result<(), Stop> {
         if let Some(chain) = &mut self.chain {
-            let index = self.edge.size();
+            let index = self.done;
             let entry = Entry::parse(bytes).map_err(|e| Stop::Entry(format!("leaf {index}: {e}")))?;
             chain.apply(&entry).map_err(|e| Stop::Entry(e.to_string()))?;
         }
-        let size = self.size;
-        self.edge.append(leaf_hash(bytes), |level, index, tile| compare(reader, level, index, tile, size))
+        let hash = leaf_hash(bytes);
+        self.frontier.append(hash);
+        self.done += 1;
+        // Full tiles are compared as they fill.
+        let filled = self.growing.push(hash)?;
+        filled.iter().try_for_each(|full| compare(reader, full.level, full.index, &full.tile, self.size))
     }
 
     fn conclude(self, report: &mut Report, checkpoint: &Checkpoint, outcome: Result<(), Stop>) {
@@ -169,17 +175,18 @@ impl Walk {
             }
             Ok(()) => {}
         }
-        let root = self.edge.root();
+        let root = self.frontier.root();
         if root == checkpoint.root {
-            report.passed("leaves hash to the signed root", format!("{} leaves", self.edge.size()));
+            report.passed("leaves hash to the signed root", format!("{} leaves", self.done));
+            report.coverage = Some(Coverage { leaves: self.done, signed: checkpoint.size });
         } else {
             report.failed(
                 "leaves hash to the signed root",
-                format!("{} leaves hash to {root}, signed is {}", self.edge.size(), checkpoint.root),
+                format!("{} leaves hash to {root}, signed is {}", self.done, checkpoint.root),
             );
             return;
         }
-        report.passed("tiles agree with the leaves", format!("{} levels", self.edge.level_count()));
+        report.passed("tiles agree with the leaves", format!("{} levels", self.growing.levels().len()));
         let Some(chain) = self.chain else {
             return report
                 .not_checked("what the leaves say, and the links between them: they were only hashed");

@@ -1,7 +1,9 @@
 //! A copy of a log as plain C2SP tlog-tiles, for other people's tools: every resource written, the checkpoint last.
 
 use super::audit::{LogReader, ReadLogError, read_resource, tile_path};
-use crate::merkle::{Hash, TileEdge, TileError, TileKind, TilePath, encode_bundle, leaf_hash, parse_bundle};
+use crate::merkle::{
+    Frontier, GrowingTiles, Hash, Tile, TileError, TileKind, TilePath, encode_bundle, leaf_hash, parse_bundle,
+};
 use crate::note::Checkpoint;
 
 /// Leaves in a full bundle (C2SP tlog-tiles).
@@ -113,17 +115,24 @@ pub fn mirror(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Mirrored, MirrorError> {
     let size = checkpoint.size;
-    let mut copy = Copy { size, edge: TileEdge::new(), bundle: Vec::new(), resources: 0, writer };
+    let mut copy = Copy {
+        size,
+        frontier: Frontier::new(),
+        growing: GrowingTiles::new(),
+        bundle: Vec::new(),
+        resources: 0,
+        writer,
+    };
     leaves.for_each_leaf(size, &mut |leaf| {
         copy.leaf(leaf)?;
-        if copy.edge.size().is_multiple_of(BUNDLE_LEAVES) {
-            progress(copy.edge.size(), size);
+        if copy.growing.size().is_multiple_of(BUNDLE_LEAVES) {
+            progress(copy.growing.size(), size);
         }
         Ok(())
     })?;
     copy.close()?;
     progress(size, size);
-    let (found, done) = (copy.edge.root(), copy.edge.size());
+    let (found, done) = (copy.frontier.root(), copy.growing.size());
     if (done, found) != (size, checkpoint.root) {
         return Err(MirrorError::Root { size: done, found, signed: checkpoint.root });
     }
@@ -135,7 +144,8 @@ pub fn mirror(
 /// A copy on its way.
 struct Copy<'a> {
     size: u64,
-    edge: TileEdge,
+    frontier: Frontier,
+    growing: GrowingTiles,
     bundle: Vec<Vec<u8>>,
     resources: u64,
     writer: &'a mut dyn TileWriter,
@@ -144,17 +154,16 @@ struct Copy<'a> {
 impl Copy<'_> {
     fn leaf(&mut self, leaf: &[u8]) -> Result<(), MirrorError> {
         self.bundle.push(leaf.to_vec());
-        let Self { edge, writer, size, resources, .. } = self;
-        edge.append(leaf_hash(leaf), |level, index, tile| {
-            *resources += 1;
-            let path = resource_path(TileKind::Hashes { level }, index, *size)?;
-            write(*writer, &path.to_string(), &tile.to_bytes())
-        })?;
+        let hash = leaf_hash(leaf);
+        self.frontier.append(hash);
+        for full in self.growing.push(hash)? {
+            self.write_tile(full.level, full.index, &full.tile)?;
+        }
         if self.bundle.len() as u64 == BUNDLE_LEAVES { self.write_bundle() } else { Ok(()) }
     }
 
     fn write_bundle(&mut self) -> Result<(), MirrorError> {
-        let index = self.edge.size().saturating_sub(1) / BUNDLE_LEAVES;
+        let index = self.growing.size().saturating_sub(1) / BUNDLE_LEAVES;
         let path = resource_path(TileKind::Entries, index, self.size)?;
         let bytes = encode_bundle(&self.bundle).map_err(|e| MirrorError::Bundle(format!("{path}: {e}")))?;
         self.bundle.clear();
@@ -167,12 +176,16 @@ impl Copy<'_> {
         if !self.bundle.is_empty() {
             self.write_bundle()?;
         }
-        for (level, index, tile) in self.edge.partial_tiles() {
-            self.resources += 1;
-            let path = resource_path(TileKind::Hashes { level }, index, self.size)?;
-            write(self.writer, &path.to_string(), &tile.to_bytes())?;
+        for (level, index, tile) in self.growing.clone().partial() {
+            self.write_tile(level, index, tile)?;
         }
         Ok(())
+    }
+
+    fn write_tile(&mut self, level: u8, index: u64, tile: &Tile) -> Result<(), MirrorError> {
+        self.resources += 1;
+        let path = resource_path(TileKind::Hashes { level }, index, self.size)?;
+        write(self.writer, &path.to_string(), &tile.to_bytes())
     }
 }
 

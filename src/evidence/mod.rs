@@ -21,4 +21,4 @@ pub mod verify;
 
 pub use answer::Answer;
 pub use receipt::Receipt;
-pub use report::{Check, Report, Verdict};
+pub use report::{Check, Coverage, Report, Verdict};

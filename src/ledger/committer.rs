@@ -13,7 +13,7 @@ use super::clock::Stopwatch;
 use super::error::LedgerError;
 use super::head::HeadKeeper;
 use super::index::IntentKey;
-use super::keyring::{AEAD_AES_256_GCM, Ciphertext};
+use super::keyring::Ciphertext;
 use super::shared::{Published, Shared};
 use super::snapshot::{SavedResume, Snapshot};
 use super::state::{Registry, State};
@@ -82,6 +82,8 @@ pub(super) struct Committer {
     pub(super) snapshot_bytes: u64,
     /// Journal bytes that no snapshot covers yet.
     pub(super) since_snapshot: u64,
+    /// The sequencer was asked for a snapshot that has not come yet.
+    pub(super) snapshot_asked: bool,
     /// Bytes of entries and payloads that a frame takes, if they are more than one entry's.
     pub(super) batch_bytes: usize,
     /// What did not fit the last frame.
@@ -121,7 +123,8 @@ impl Committer {
                     Ok(item) => item,
                     Err(RecvTimeoutError::Timeout) => {
                         marker_due = false;
-                        self.commit(Batch::default());
+                        self.since_snapshot += self.commit(Batch::default());
+                        self.ask_for_snapshot();
                         continue;
                     }
                     Err(RecvTimeoutError::Disconnected) => break,
@@ -141,13 +144,22 @@ impl Committer {
             }
             if snapshot {
                 self.since_snapshot = 0;
-            } else if self.since_snapshot > self.snapshot_bytes {
-                self.shared.snapshot_wanted.store(true, Ordering::Relaxed);
+                self.snapshot_asked = false;
             }
+            self.ask_for_snapshot();
         }
         if marker_due {
             // A clean end leaves no frame that could be taken for a torn one.
             self.commit(Batch::default());
+        }
+    }
+
+    /// Asks for the state once, when enough of the journal is covered by no snapshot; the answer comes behind what is
+    /// already on its way here.
+    fn ask_for_snapshot(&mut self) {
+        if !self.snapshot_asked && self.since_snapshot > self.snapshot_bytes {
+            self.snapshot_asked = true;
+            self.shared.snapshot_wanted.store(true, Ordering::Relaxed);
         }
     }
 
@@ -368,7 +380,7 @@ impl Batch {
             item.payload.as_ref().map(|payload| SealedPayload {
                 entry,
                 key_epoch: payload.epoch,
-                aead: AEAD_AES_256_GCM,
+                aead: payload.aead,
                 kid: payload.kid,
                 ciphertext: payload.bytes.clone(),
             })

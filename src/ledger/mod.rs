@@ -36,6 +36,7 @@ mod index;
 #[cfg(feature = "server")]
 mod init;
 pub mod keyring;
+mod layered_map;
 pub mod layout;
 mod log_key;
 #[cfg(feature = "server")]
@@ -54,6 +55,8 @@ mod sequencer;
 mod shared;
 pub mod snapshot;
 pub mod state;
+#[cfg(feature = "server")]
+mod steady_clock;
 pub mod tiles;
 
 #[cfg(feature = "server")]

@@ -101,10 +101,18 @@ impl Ledger {
         self.shared.poisoned()
     }
 
+    /// Whether the clock is one that intents are decided by.
+    ///
+    /// # Errors
+    /// [`LedgerError::ClockBehind`], [`LedgerError::ClockAhead`].
+    pub fn check_clock(&self) -> Result<(), LedgerError> {
+        self.shared.clock.stamp(self.published().last_at).map(drop)
+    }
+
     /// By how many milliseconds the clock stands behind the last sealed entry.
     #[must_use]
     pub fn clock_behind_ms(&self) -> i64 {
-        let now = self.shared.clock.now();
+        let now = self.shared.clock.wall();
         self.published().last_at.map_or(0, |last| last.millis_since(now).max(0))
     }
 
@@ -400,7 +408,7 @@ fn ciphertext_of(frame: &FrameView, index: u64, leaf: &[u8]) -> Result<Ciphertex
     }
     let payload = frame.payloads().find(|payload| u64::from(payload.entry) == number);
     let payload = payload.ok_or("its frame holds no payload for it")?;
-    Ok(Ciphertext { epoch: payload.key_epoch, kid: payload.kid, bytes: payload.ciphertext.to_vec() })
+    Ok(Ciphertext::of(&payload))
 }
 
 /// A place in the queue; given back when dropped.

@@ -8,6 +8,7 @@ use super::index::Index;
 use super::keyring::Keyring;
 use super::layout::Layout;
 use super::state::Registry;
+use super::steady_clock::SteadyClock;
 use super::tiles::Tiles;
 use crate::disk::Disk;
 use crate::merkle::Hash;
@@ -22,7 +23,7 @@ pub(super) struct Shared {
     pub(super) layout: Layout,
     pub(super) origin: String,
     pub(super) signer: LogSigner,
-    pub(super) clock: Arc<dyn Clock>,
+    pub(super) clock: SteadyClock,
     pub(super) keyring: Keyring,
     pub(super) tiles: Tiles,
     pub(super) index: Index,
@@ -78,7 +79,7 @@ impl Shared {
             layout: parts.layout,
             origin: parts.origin,
             signer: parts.signer,
-            clock: parts.clock,
+            clock: SteadyClock::new(parts.clock),
             keyring: parts.keyring,
             tiles: parts.tiles,
             index: parts.index,

@@ -64,15 +64,12 @@ impl Service {
     /// Whether intents would be sealed now; if not, why.
     ///
     /// # Errors
-    /// [`ErrorCode::Poisoned`], [`ErrorCode::ClockBehind`].
+    /// [`ErrorCode::Poisoned`], [`ErrorCode::ClockBehind`], [`ErrorCode::ClockAhead`].
     pub fn readiness(&self) -> Result<(), ServiceError> {
         if let Some(reason) = self.ledger.poisoned() {
             return Err(LedgerError::Poisoned(reason.to_owned()).into());
         }
-        match self.ledger.clock_behind_ms() {
-            behind if behind > 2_000 => Err(LedgerError::ClockBehind(behind).into()),
-            _ => Ok(()),
-        }
+        Ok(self.ledger.check_clock()?)
     }
 
     /// Counts a request that was refused before anything was sealed; the counts are sealed from time to time.

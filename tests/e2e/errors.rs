@@ -30,6 +30,7 @@ const NOT_PROVOKED_HERE: &[(ErrorCode, &str)] = &[
         "needs a request between the last connection's end and the process's: milliseconds",
     ),
     (ErrorCode::ClockBehind, "needs a clock that steps back: the ledger's own tests have one"),
+    (ErrorCode::ClockAhead, "needs a clock that steps ahead: the ledger's own tests have one"),
 ];
 
 /// Checks everything that an error has; its code is the expected one.

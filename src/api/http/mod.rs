@@ -20,12 +20,13 @@ use tokio::net::TcpListener;
 
 pub use problem::Problem;
 
+use crate::record::limits;
 use crate::service::{ErrorCode, Service, ServiceError};
 
 /// A request that has no answer after this is answered `timed_out`.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+const REQUEST_TIMEOUT: Duration = Duration::from_millis(limits::REQUEST_MAX_MS);
 /// How long open connections may take to finish when the service stops.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(15);
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(limits::DRAIN_MAX_MS);
 
 /// Shared by all handlers.
 pub(crate) type App = State<Arc<Service>>;
