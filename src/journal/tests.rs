@@ -227,6 +227,10 @@ fn the_tag_is_of_every_byte_and_of_one_key() {
         }
         let crc = crc32c::crc32c(&forged[HEADER_BYTES..tagged + TAG_BYTES]).to_be_bytes();
         forged[tagged + TAG_BYTES..tagged + TAG_BYTES + CRC_BYTES].copy_from_slice(&crc);
+        // A flipped checksum is made good again: then nothing is forged.
+        if forged == bytes {
+            continue;
+        }
         if let Ok(view) = FrameView::parse(forged, AT) {
             assert!(!view.is_tagged_by(&key()), "byte {at}");
             accepted += 1;
