@@ -1,10 +1,10 @@
 """What a JSON Schema cannot say of a body, put right in bodies that are meant to be good.
 
-An intent's agent is the one whose token is sent, the ids of its calls differ, and `after` names calls of the same
-intent that come before; a public key is a point of the curve; a policy loads. Bodies that are meant to be bad are left
-as they are.
+An intent's agent is the one whose token is sent, the ids of its calls differ, `after` names calls of the same intent that
+come before, its date is in the calendar; a public key is a point of the curve; a policy loads. Bodies that are meant to
+be bad are left as they are.
 """
-import base64, os, pathlib
+import base64, datetime, os, pathlib
 import schemathesis
 
 # RFC 8032, section 7.1, test 1.
@@ -13,8 +13,19 @@ FOLDER = pathlib.Path(os.environ["SURFACE_POLICY"])
 POLICY = {file.name: file.read_text() for file in sorted(FOLDER.iterdir())}
 
 
+def exists(time):
+    """September 31 fits a pattern; so does the last day of 9999 with an offset that leads beyond it."""
+    try:
+        datetime.date(int(time[:4]), int(time[5:7]), int(time[8:10]))
+    except ValueError:
+        return False
+    return 1970 < int(time[:4]) < 9999
+
+
 def intent(body):
     body["agent"] = "bot"
+    if not exists(body.get("created", "2026-11-21")):
+        body["created"] = "2026-11-21T10:00:00.000Z"
     known = []
     for call in body["calls"]:
         while call["id"] in known:
@@ -46,8 +57,11 @@ def before_call(context, case, kwargs):
     repair = REPAIRS.get(case.operation.label)
     if repair is None or case.meta is None or not case.meta.generation.mode.is_positive:
         return
-    # A signature that verifies cannot be drawn at random: tests/e2e/signed.rs has those.
     if case.headers:
+        # A signature that verifies cannot be drawn at random: tests/e2e/signed.rs has those.
         case.headers.pop("Foreseal-Signature", None)
+        # schemathesis 4.32.5 draws the integer 0 where it sends one optional header alone, whatever the header's schema.
+        if case.headers.get("Foreseal-Seed") == "0":
+            case.headers.pop("Foreseal-Seed")
     if isinstance(case.body, dict):
         repair(case.body)

@@ -109,7 +109,7 @@ fn operations<'a>(document: &'a Value, group: &str) -> Vec<(&'a str, &'a str, &'
 }
 
 fn navigation(page: &mut String, document: &Value) {
-    page.push_str("<nav aria-label=\"Contents\">\n<a class=\"home\" href=\"#top\">Foreseal</a>\n<details open>\n<summary>Contents</summary>\n<a href=\"#first\">One intent, start to end</a>\n");
+    page.push_str("<nav aria-label=\"Contents\">\n<a class=\"home\" href=\"#top\">Foreseal</a>\n<a href=\"#first\">One intent, start to end</a>\n");
     for (group, _) in groups(document) {
         put(page, format_args!("<a class=\"group\" href=\"#{0}\">{0}</a>\n", escaped(group)));
         for (method, path, operation) in operations(document, group) {
@@ -124,7 +124,7 @@ fn navigation(page: &mut String, document: &Value) {
             );
         }
     }
-    page.push_str("<a class=\"group\" href=\"#errors\">Error codes</a>\n<a class=\"group\" href=\"#limits\">Limits</a>\n</details>\n</nav>\n");
+    page.push_str("<a class=\"group\" href=\"#errors\">Error codes</a>\n<a class=\"group\" href=\"#limits\">Limits</a>\n</nav>\n");
 }
 
 /// A path that may be broken behind its slashes.

@@ -7,6 +7,9 @@ use super::page::{escaped, marked, put, text};
 /// Deeper members are left to `openapi.json`; arbitrary JSON has no end.
 const DEPTH_MAX: usize = 4;
 
+/// A longer pattern says less than the words beside it; `openapi.json` has it.
+const PATTERN_MAX_CHARS: usize = 30;
+
 /// A table of the members of a schema; nothing where it has none.
 pub(super) fn members_of(page: &mut String, document: &Value, schema: Option<&Value>) {
     let mut rows = String::new();
@@ -84,7 +87,8 @@ pub(super) fn kind(schema: &Value) -> String {
             words.push(format!("{says} {value}"));
         }
     }
-    if let Some(pattern) = schema.get("pattern").and_then(Value::as_str) {
+    let pattern = schema.get("pattern").and_then(Value::as_str);
+    if let Some(pattern) = pattern.filter(|pattern| pattern.len() <= PATTERN_MAX_CHARS) {
         words.push(format!("<code class=\"pattern\">{}</code>", escaped(pattern)));
     }
     words.join(", ")

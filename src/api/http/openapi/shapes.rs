@@ -51,6 +51,7 @@ pub(super) fn tile_path() -> Value {
     })
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "written where it is called, and moved into the schema")]
 fn object(title: &str, required: &[&str], properties: Value) -> Value {
     json!({
         "title": title, "type": "object", "additionalProperties": false, "required": required,
@@ -85,7 +86,7 @@ fn intent() -> Value {
         &["agent", "session", "calls"],
         json!({
             "id": { "type": "string", "pattern": UUID_7, "description": "A UUIDv7; makes retries safe. Required when the intent is signed." },
-            "created": { "type": "string", "pattern": TIME, "description": "When the agent made it, RFC 3339. Required when signed." },
+            "created": { "type": "string", "pattern": TIME, "description": "When the agent made it: RFC 3339, a date that exists. Required when signed." },
             "client_seq": index("The agent's own counter."),
             "client_prev": described(hash(), "Leaf hash of the last receipt this agent holds, base64."),
             "agent": described(id(), "The agent's name, that of its credential."),
