@@ -1,13 +1,15 @@
 //! What nobody should send, and every path's answer to it: methods, queries, slashes, encodings, headers given twice.
 //! Each answer is also compared with the document, as all answers in these tests are.
 
+use std::process::{Command, Stdio};
+
 use foreseal::service::ErrorCode;
 use serde_json::Value;
 
 use super::agents::allowed;
 use super::errors::assert_problem;
 use super::http::{Client, Reply, Request};
-use super::process::Home;
+use super::process::{Home, run};
 
 /// Every path of the document with its methods, its parameters filled in with their examples.
 fn paths(document: &Value) -> Vec<(String, Vec<String>, bool)> {
@@ -58,6 +60,69 @@ fn the_document_and_its_page_are_served_to_everyone_and_are_this_builds() {
     let policy = page.header("content-security-policy").unwrap();
     assert!(policy.starts_with("default-src 'none'; style-src 'self';"), "{policy}");
     assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
+}
+
+/// The first command of each article of the page, by its operation.
+fn commands(page: &str) -> Vec<(String, String)> {
+    let articles = page.split("<article id=\"").skip(1).map(|article| {
+        let id = article.split('"').next().unwrap().to_owned();
+        let command = article.split("<pre>").nth(1).unwrap().split("</pre>").next().unwrap();
+        let command = command.replace("&quot;", "\"").replace("&lt;", "<").replace("&gt;", ">");
+        (id, command.replace("&amp;", "&"))
+    });
+    articles.collect()
+}
+
+/// What is on the page is pasted into a shell as it is, in the order in which one would.
+#[test]
+fn every_command_on_the_page_works() {
+    if !Command::new("curl").arg("--version").stdout(Stdio::null()).status().is_ok_and(|s| s.success()) {
+        eprintln!("skipped: the commands of /docs (there is no curl)");
+        return;
+    }
+    let home = Home::with_ledger();
+    let server = home.serve();
+    let document = described(&server.stranger());
+    let mut commands = commands(&server.stranger().get("/docs").text());
+    let first = ["registerAgent", "activatePolicy", "submitIntent"];
+    let last = ["rotateAgent", "revokeAgent"];
+    commands.sort_by_key(|(id, _)| match first.iter().position(|first| first == id) {
+        Some(position) => position,
+        None => first.len() + 1 + last.iter().position(|last| last == id).map_or(0, |position| position + 1),
+    });
+    assert_eq!(
+        commands.len(),
+        document["paths"].as_object().unwrap().values().map(|p| p.as_object().unwrap().len()).sum::<usize>()
+    );
+    let mut agent_token = String::new();
+    for (id, command) in commands {
+        let mut operations = document["paths"]
+            .as_object()
+            .unwrap()
+            .values()
+            .flat_map(|path| path.as_object().unwrap().values());
+        let operation = operations.find(|operation| operation["operationId"] == *id).unwrap();
+        let body = &operation["requestBody"]["content"]["application/json"]["example"];
+        home.file("body.json", body.to_string());
+        let mut shell = Command::new("sh");
+        shell
+            .current_dir(home.path(""))
+            .args(["-c", &format!("{command} --noproxy '*' -w '\\n%{{http_code}}'")]);
+        shell
+            .env("FORESEAL_URL", server.url())
+            .env("OPERATOR_TOKEN", home.admin_token())
+            .env("AGENT_TOKEN", &agent_token);
+        let ended = run(&mut shell).expect(0);
+        let (answer, status) = ended.stdout.rsplit_once('\n').unwrap();
+        assert!(
+            status.starts_with("20") && operation["responses"][status].is_object(),
+            "{id}: {status}: {answer}"
+        );
+        if id == "registerAgent" {
+            agent_token =
+                serde_json::from_str::<Value>(answer).unwrap()["token"].as_str().unwrap().to_owned();
+        }
+    }
 }
 
 #[test]
@@ -143,11 +208,16 @@ fn no_path_ignores_what_it_does_not_understand() {
 }
 
 #[test]
-fn a_path_that_an_error_repeats_is_cut_short() {
+fn what_an_error_repeats_is_cut_short() {
     let home = Home::with_ledger();
     let server = home.serve();
-    let reply = server.stranger().get(format!("/{}", "%C3%A4".repeat(1000)));
+    let stranger = server.stranger();
+    let reply = stranger.get(format!("/{}", "%C3%A4".repeat(1000)));
     assert_problem(&reply, ErrorCode::NotFound);
+    assert!(reply.body.len() < 1000, "{}", reply.text());
+    let method = "M".repeat(1000).leak();
+    let reply = stranger.send(&Request::new(method, "/healthz"));
+    assert_problem(&reply, ErrorCode::MethodNotAllowed);
     assert!(reply.body.len() < 1000, "{}", reply.text());
 }
 

@@ -77,7 +77,8 @@ async fn no_route(request: Request) -> Problem {
 }
 
 async fn no_method(request: Request) -> Problem {
-    let detail = format!("{} is not a method of {}", request.method(), shown(request.uri().path()));
+    let detail =
+        format!("{} is not a method of {}", shown(request.method().as_str()), shown(request.uri().path()));
     Problem(ServiceError::new(ErrorCode::MethodNotAllowed, detail).hint("the header Allow lists its methods"))
 }
 

@@ -87,7 +87,7 @@ fn of_operation(operation: &Operation) -> Value {
         "operationId": operation.id,
         "tags": [operation.group.name()],
         "summary": operation.summary,
-        "description": operation.description,
+        "description": description(operation),
         "security": security(operation.needs),
         "responses": responses(operation),
     });
@@ -125,6 +125,14 @@ fn of_operation(operation: &Operation) -> Value {
         );
     }
     described
+}
+
+fn description(operation: &Operation) -> String {
+    let about = operation.description;
+    match operation.needs {
+        Needs::LogReader => format!("{about} Open to everyone where the service runs with `--public-log`."),
+        _ => about.to_owned(),
+    }
 }
 
 fn component(name: &str) -> Value {

@@ -75,16 +75,17 @@ pub(super) fn kind(schema: &Value) -> String {
     if let Some(value) = schema.get("const") {
         words.push(format!("always {}", escaped(&value.to_string())));
     }
-    for (key, says) in [
-        ("minItems", "at least"),
-        ("maxItems", "at most"),
-        ("minLength", "length from"),
-        ("maxLength", "length to"),
-        ("minimum", "from"),
-        ("maximum", "to"),
+    for (least, most, of_what) in [
+        ("minItems", "maxItems", " items"),
+        ("minLength", "maxLength", " characters"),
+        ("minimum", "maximum", ""),
     ] {
-        if let Some(value) = schema.get(key) {
-            words.push(format!("{says} {value}"));
+        match (schema.get(least), schema.get(most)) {
+            (Some(least), Some(most)) if least == most => words.push(format!("{least}{of_what}")),
+            (Some(least), Some(most)) => words.push(format!("{least} to {most}{of_what}")),
+            (Some(least), None) => words.push(format!("at least {least}{of_what}")),
+            (None, Some(most)) => words.push(format!("up to {most}{of_what}")),
+            (None, None) => {}
         }
     }
     let pattern = schema.get("pattern").and_then(Value::as_str);
