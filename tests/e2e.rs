@@ -17,6 +17,8 @@
 
 #[path = "e2e/agents.rs"]
 mod agents;
+#[path = "e2e/described.rs"]
+mod described;
 #[path = "e2e/http.rs"]
 mod http;
 #[path = "e2e/process.rs"]
@@ -46,5 +48,7 @@ mod secrecy;
 mod signed;
 #[path = "e2e/starting.rs"]
 mod starting;
+#[path = "e2e/surface.rs"]
+mod surface;
 #[path = "e2e/walking.rs"]
 mod walking;

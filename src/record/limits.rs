@@ -5,6 +5,10 @@
 
 /// A JSON body that a client sends, in bytes. Also what the strict parser takes unless told otherwise.
 pub const BODY_MAX_BYTES: usize = 1024 * 1024;
+/// A JSON body that an operator sends, in bytes: a policy bundle is text within JSON, and escaped.
+pub const ADMIN_BODY_MAX_BYTES: usize = 2 * BODY_MAX_BYTES;
+/// Path and query of a request, in bytes.
+pub const URI_MAX_BYTES: usize = 8 * 1024;
 /// Containers open at once in a JSON document.
 pub const JSON_MAX_DEPTH: usize = 64;
 /// The largest integer that a double, and so JSON between implementations, holds exactly: 2^53 - 1 (RFC 7493).
@@ -90,6 +94,8 @@ const fn span(name: &'static str, milliseconds: i64, what_happens: &'static str)
 /// The table: every limit with its unit and its consequence, in the order of a request's life.
 pub const LIMITS: &[Limit] = &[
     limit("body", BODY_MAX_BYTES, "bytes", "413; nothing is sealed"),
+    limit("admin_body", ADMIN_BODY_MAX_BYTES, "bytes", "413; nothing is sealed"),
+    limit("uri", URI_MAX_BYTES, "bytes of path and query", "414; nothing is sealed"),
     limit("json_depth", JSON_MAX_DEPTH, "open containers", "400 with the position; nothing is sealed"),
     Limit {
         name: "json_integer",

@@ -86,7 +86,9 @@ codes! {
     AmbiguousId = "ambiguous_id", 409, NotAsked, "with ?agent=NAME";
     /// The body, or what would be sealed of it, is over a limit; the detail names it.
     TooLarge = "too_large", 413, No, "smaller";
-    /// The body is not `application/json`.
+    /// Path and query are over the limit.
+    UriTooLong = "uri_too_long", 414, No, "shorter";
+    /// The body is not `application/json` in UTF-8, or it is compressed.
     UnsupportedMediaType = "unsupported_media_type", 415, No, "as application/json";
     /// As many agents are registered as the ledger holds.
     TooManyAgents = "too_many_agents", 429, No, "no";
