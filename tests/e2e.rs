@@ -40,6 +40,8 @@ mod failed_writes;
 mod leaves;
 #[path = "e2e/log_reads.rs"]
 mod log_reads;
+#[path = "e2e/metrics.rs"]
+mod metrics;
 #[path = "e2e/retries.rs"]
 mod retries;
 #[path = "e2e/secrecy.rs"]

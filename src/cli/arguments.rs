@@ -20,6 +20,10 @@ pub(super) enum Command {
     /// Run the service
     #[cfg(feature = "server")]
     Serve(Serve),
+    /// Look at the service's configuration
+    #[cfg(feature = "server")]
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Register agents, give them new tokens, end their registration
     #[cfg(feature = "server")]
     #[command(subcommand)]
@@ -89,6 +93,19 @@ pub(super) struct Serve {
     /// A TOML file with the same names (data, keys, listen, policies, public_log, origin, log_format)
     #[arg(long, env = "FORESEAL_CONFIG", value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
+}
+
+#[cfg(feature = "server")]
+#[derive(Debug, Subcommand)]
+pub(super) enum ConfigCommand {
+    /// Show what `serve` would run with and where each value comes from, and whether it could; changes nothing
+    Check {
+        #[command(flatten)]
+        serve: Serve,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// A running service, and who asks.

@@ -18,6 +18,8 @@ mod audit;
 #[cfg(feature = "server")]
 mod config;
 #[cfg(feature = "server")]
+mod config_check;
+#[cfg(feature = "server")]
 mod demo;
 mod export;
 mod files;
@@ -39,6 +41,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+#[cfg(feature = "server")]
+use arguments::ConfigCommand;
 use arguments::{Arguments, Command, Export};
 use output::{Failure, fail};
 
@@ -67,6 +71,8 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Init(what) => init::run(&what),
         #[cfg(feature = "server")]
         Command::Serve(what) => serve::run(what),
+        #[cfg(feature = "server")]
+        Command::Config(ConfigCommand::Check { serve, json }) => config_check::run(serve, json),
         #[cfg(feature = "server")]
         Command::Agent(what) => agent::run(&what),
         #[cfg(feature = "server")]

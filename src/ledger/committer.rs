@@ -20,6 +20,7 @@ use super::state::{Registry, State};
 use super::tiles::WAITING_BUNDLES_MAX;
 use crate::journal::{Append, Expected, FRAME_BYTES_MAX, Frame, Journal, Position, SealedPayload};
 use crate::note::Checkpoint;
+use crate::record::decision::Outcome;
 use crate::record::limits;
 use crate::record::time::Timestamp;
 
@@ -63,6 +64,8 @@ pub(super) struct EntryItem {
     pub(super) payload: Option<Ciphertext>,
     /// Its key in the index, if it is an intent.
     pub(super) key: Option<IntentKey>,
+    /// What was decided, if it is an intent.
+    pub(super) outcome: Option<Outcome>,
     /// The registry from this entry on, if it changes it.
     pub(super) registry: Option<Arc<Registry>>,
     pub(super) reply: Reply<SealedLeaf>,
@@ -157,6 +160,7 @@ impl Committer {
     /// Asks for the state once, when enough of the journal is covered by no snapshot; the answer comes behind what is
     /// already on its way here.
     fn ask_for_snapshot(&mut self) {
+        self.shared.measures.replay_bytes.store(self.since_snapshot, Ordering::Relaxed);
         if !self.snapshot_asked && self.since_snapshot > self.snapshot_bytes {
             self.snapshot_asked = true;
             self.shared.snapshot_wanted.store(true, Ordering::Relaxed);
@@ -232,7 +236,7 @@ impl Committer {
         let started = Stopwatch::start();
         let appended = self.journal.append(&expected, &frame);
         let took = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.shared.measures.journal_us.fetch_add(took, Ordering::Relaxed);
+        self.shared.measures.journal_us.observe(took);
         let failure = match appended {
             Append::Appended(position) => match self.publish(&batch, position, &published) {
                 Ok(published) => {
@@ -281,8 +285,11 @@ impl Committer {
         self.shared.publish(published);
         let published = self.shared.published();
         self.head.publish(Arc::clone(&published.checkpoint));
-        self.shared.measures.frames.fetch_add(1, Ordering::Relaxed);
-        self.shared.measures.entries.fetch_add(entries.len() as u64, Ordering::Relaxed);
+        self.shared.measures.batch_entries.observe(entries.len() as u64);
+        batch
+            .sealed()
+            .filter_map(|item| item.outcome)
+            .for_each(|outcome| self.shared.measures.sealed(outcome));
         if waiting > WAITING_BUNDLES_MAX {
             // The writer is behind: wait for it rather than let memory grow.
             let _ = self.behind.send(Behind::Write);

@@ -39,6 +39,7 @@ pub mod keyring;
 mod layered_map;
 pub mod layout;
 mod log_key;
+mod measures;
 #[cfg(feature = "server")]
 mod open;
 #[cfg(feature = "server")]
@@ -68,6 +69,8 @@ pub use error::LedgerError;
 #[cfg(feature = "server")]
 pub use init::{Initialised, init, new_token};
 #[cfg(feature = "server")]
+pub use measures::{Distribution, Histogram, Measures};
+#[cfg(feature = "server")]
 pub use open::{LedgerOptions, OpenReport};
 #[cfg(feature = "server")]
 pub use open_error::OpenError;
@@ -77,5 +80,4 @@ pub(crate) use running::Threads;
 pub use running::{Admission, Found, Ledger};
 #[cfg(feature = "server")]
 pub use sequencer::{Accepted, Admitted, IntentReply, VerifiedSignature};
-#[cfg(feature = "server")]
-pub use shared::{Measures, Published};
+pub use shared::Published;

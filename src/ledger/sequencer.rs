@@ -356,12 +356,17 @@ impl Sequencer {
         if let Some(key) = key {
             self.shared.index.announce(key, index);
         }
+        let outcome = match &made.entry {
+            Entry::Intent(intent) => Some(intent.outcome),
+            _ => None,
+        };
         let changed = !Arc::ptr_eq(&before, &self.state.registry);
         self.hand_over(Item::Entry(Box::new(EntryItem {
             at: made.entry.at().or(self.state.chain.last_at()).unwrap_or(Timestamp::MIN),
             entry: made.bytes.into(),
             payload: made.payload,
             key,
+            outcome,
             registry: changed.then(|| Arc::clone(&self.state.registry)),
             reply,
         })));

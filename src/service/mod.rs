@@ -20,6 +20,7 @@ mod reads;
 mod submission;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use administration::{NewAgent, PolicySummary, RegisteredAgent};
 pub use caller::Caller;
@@ -34,13 +35,15 @@ use crate::ledger::{Ledger, LedgerError, Published};
 pub struct Service {
     ledger: Arc<Ledger>,
     public_log: bool,
+    refused: Vec<AtomicU64>,
 }
 
 impl Service {
     /// The service over a ledger. `public_log` opens the log's own reads to everyone.
     #[must_use]
     pub fn new(ledger: Arc<Ledger>, public_log: bool) -> Self {
-        Self { ledger, public_log }
+        let refused = ErrorCode::ALL.iter().map(|_| AtomicU64::new(0)).collect();
+        Self { ledger, public_log, refused }
     }
 
     /// The ledger.
@@ -72,8 +75,18 @@ impl Service {
         Ok(self.ledger.check_clock()?)
     }
 
+    /// Requests refused since the start, by code.
+    pub fn refused(&self) -> impl Iterator<Item = (ErrorCode, u64)> {
+        let counts = self.refused.iter().map(|count| count.load(Ordering::Relaxed));
+        ErrorCode::ALL.iter().copied().zip(counts)
+    }
+
     /// Counts a request that was refused before anything was sealed; the counts are sealed from time to time.
     pub fn count_refused(&self, code: ErrorCode) {
+        let at = ErrorCode::ALL.iter().position(|other| *other == code);
+        if let Some(count) = at.and_then(|at| self.refused.get(at)) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
         self.ledger.count_refused(|counts| match code.status() {
             401 => counts.unauthenticated += 1,
             403 => counts.forbidden += 1,

@@ -5,6 +5,7 @@ mod credentials;
 mod health;
 mod intents;
 mod log;
+mod metrics;
 pub mod openapi;
 mod problem;
 mod query;

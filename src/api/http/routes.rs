@@ -11,7 +11,7 @@ use axum::routing::on;
 
 use super::openapi::operation::{Needs, Operation, Place};
 use super::openapi::{self, operations as described};
-use super::{App, Problem, admin, credentials, health, intents, log, no_method, no_route, time_out};
+use super::{App, Problem, admin, credentials, health, intents, log, metrics, no_method, no_route, time_out};
 use crate::record::limits;
 use crate::service::{ErrorCode, Service, ServiceError};
 
@@ -68,7 +68,8 @@ fn routes() -> Described {
         .with(&described::ROTATE_AGENT, admin::rotate_agent)
         .with(&described::REVOKE_AGENT, admin::revoke_agent)
         .with(&described::POLICY, admin::policy)
-        .with(&described::ACTIVATE_POLICY, admin::activate_policy);
+        .with(&described::ACTIVATE_POLICY, admin::activate_policy)
+        .with(&described::METRICS, metrics::metrics);
     let open = Described::new()
         .with(&described::HEALTHZ, health::healthz)
         .with(&described::READYZ, health::readyz)

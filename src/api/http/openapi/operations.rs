@@ -425,6 +425,24 @@ pub(in crate::api::http) static READYZ: Operation = Operation {
     )
 };
 
+pub(in crate::api::http) static METRICS: Operation = Operation {
+    needs: Needs::AnyCaller,
+    work: Work::Looks,
+    errors: &[E::Damaged],
+    ..open(
+        "/metrics",
+        "getMetrics",
+        Group::Watching,
+        "Counters and distributions",
+        "OpenMetrics text, for Prometheus. Names no agent, session, tool or rule. Any registered credential will do: register an agent of its own for whoever scrapes, which no policy allows anything.",
+        &[text(
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Some("^# HELP foreseal_"),
+            "What is counted.",
+        )],
+    )
+};
+
 pub(in crate::api::http) static OPENAPI: Operation = Operation {
     errors: &[E::Damaged],
     ..open(
