@@ -28,6 +28,7 @@ pub use error::{ErrorCode, SealedState, ServiceError};
 pub use reads::{ConsistencyProof, InclusionProof, PayloadView};
 pub use submission::SubmissionHeaders;
 
+pub use crate::ledger::Distribution;
 use crate::ledger::{Ledger, LedgerError, Published};
 
 /// The use cases over one running ledger.

@@ -15,8 +15,7 @@ use prometheus_client::registry::Registry;
 
 use super::credentials::bearer;
 use super::{App, Problem};
-use crate::ledger::{Distribution, Ledger};
-use crate::service::{ErrorCode, Service, ServiceError};
+use crate::service::{Distribution, ErrorCode, Service, ServiceError};
 
 /// The media type of the OpenMetrics text format.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -71,17 +70,17 @@ const GAUGES: &[Gauge] = &[
 ];
 
 /// A histogram: its name, what it says, how many of its units make one, how it is read.
-type Spread = (&'static str, &'static str, f64, fn(&Ledger) -> Distribution);
+type Spread = (&'static str, &'static str, f64, fn(&Service) -> Distribution);
 
 const SPREADS: &[Spread] = &[
-    ("answer_seconds", "From an intent's admission to its answer, sealed and signed", 1e6, |ledger| {
-        ledger.measures().answer_us.distribution()
+    ("answer_seconds", "From an intent's admission to its answer, sealed and signed", 1e6, |service| {
+        service.ledger().measures().answer_us.distribution()
     }),
-    ("journal_seconds", "Writing and syncing one frame of the journal", 1e6, |ledger| {
-        ledger.measures().journal_us.distribution()
+    ("journal_seconds", "Writing and syncing one frame of the journal", 1e6, |service| {
+        service.ledger().measures().journal_us.distribution()
     }),
-    ("batch_entries", "Leaves sealed by one frame", 1.0, |ledger| {
-        ledger.measures().batch_entries.distribution()
+    ("batch_entries", "Leaves sealed by one frame", 1.0, |service| {
+        service.ledger().measures().batch_entries.distribution()
     }),
 ];
 
@@ -92,7 +91,7 @@ impl Collector for Watched {
             encoder.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&read(service))?;
         }
         for (name, help, unit, read) in SPREADS {
-            let found = read(service.ledger());
+            let found = read(service);
             let count = found.counts.iter().map(|(_, count)| count).sum();
             let bound = |bound: Option<u64>| bound.map_or(f64::MAX, |bound| as_float(bound) / unit);
             let buckets: Vec<(f64, u64)> =

@@ -414,7 +414,7 @@ pub(in crate::api::http) static HEALTHZ: Operation = open(
 );
 
 pub(in crate::api::http) static READYZ: Operation = Operation {
-    errors: &[E::Poisoned, E::ClockBehind],
+    errors: &[E::Poisoned, E::ClockBehind, E::ClockAhead],
     ..open(
         "/readyz",
         "isReady",
