@@ -39,6 +39,7 @@ pub mod keyring;
 mod layered_map;
 pub mod layout;
 mod log_key;
+#[cfg(feature = "server")]
 mod measures;
 #[cfg(feature = "server")]
 mod open;
@@ -80,4 +81,5 @@ pub(crate) use running::Threads;
 pub use running::{Admission, Found, Ledger};
 #[cfg(feature = "server")]
 pub use sequencer::{Accepted, Admitted, IntentReply, VerifiedSignature};
+#[cfg(feature = "server")]
 pub use shared::Published;
