@@ -16,6 +16,8 @@ mod agent;
 mod arguments;
 mod audit;
 #[cfg(feature = "server")]
+mod bench;
+#[cfg(feature = "server")]
 mod config;
 #[cfg(feature = "server")]
 mod demo;
@@ -71,5 +73,7 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Submit(what) => submit::run(&what),
         #[cfg(feature = "server")]
         Command::Demo(what) => demo::run(&what),
+        #[cfg(feature = "server")]
+        Command::Bench(what) => bench::run(&what),
     }
 }
