@@ -20,7 +20,10 @@ mod bench;
 #[cfg(feature = "server")]
 mod config;
 #[cfg(feature = "server")]
+mod config_check;
+#[cfg(feature = "server")]
 mod demo;
+mod export;
 mod files;
 mod fsck;
 #[cfg(feature = "server")]
@@ -40,7 +43,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use arguments::{Arguments, Command};
+#[cfg(feature = "server")]
+use arguments::ConfigCommand;
+use arguments::{Arguments, Command, Export};
 use output::{Failure, fail};
 
 /// Exit code of a service that stopped sealing after a failed write (`EX_IOERR`).
@@ -63,10 +68,13 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Audit(what) => audit::run(&what),
         Command::Inspect(what) => inspect::run(&what),
         Command::Fsck(what) => fsck::run(&what),
+        Command::Export(Export::Tiles(what)) => export::tiles(&what),
         #[cfg(feature = "server")]
         Command::Init(what) => init::run(&what),
         #[cfg(feature = "server")]
         Command::Serve(what) => serve::run(what),
+        #[cfg(feature = "server")]
+        Command::Config(ConfigCommand::Check { serve, json }) => config_check::run(serve, json),
         #[cfg(feature = "server")]
         Command::Agent(what) => agent::run(&what),
         #[cfg(feature = "server")]

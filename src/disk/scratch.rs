@@ -14,7 +14,8 @@ pub struct ScratchDirectory {
 }
 
 impl ScratchDirectory {
-    /// Makes one in `parent`, which is made too if it is missing. Its name begins with `prefix`.
+    /// Makes one in `parent`, which is made too if it is missing. Its name begins with `prefix` and continues with a
+    /// number that no directory there has.
     ///
     /// # Errors
     /// As the system says.
@@ -22,10 +23,10 @@ impl ScratchDirectory {
         fs::create_dir_all(parent)?;
         loop {
             let number = MADE.fetch_add(1, Ordering::Relaxed);
-            let path = parent.join(format!("{prefix}-{}-{number}", std::process::id()));
+            let path = parent.join(format!("{prefix}-{number}"));
             match fs::create_dir(&path) {
                 Ok(()) => return Ok(Self { path }),
-                // A killed process of the same number left it; it may be of use to somebody.
+                // Another process's, or left by one that was killed: of use to somebody, perhaps.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
             }

@@ -36,14 +36,18 @@ mod index;
 #[cfg(feature = "server")]
 mod init;
 pub mod keyring;
+mod layered_map;
 pub mod layout;
 mod log_key;
+#[cfg(feature = "server")]
+mod measures;
 #[cfg(feature = "server")]
 mod open;
 #[cfg(feature = "server")]
 mod open_error;
 pub mod packs;
 pub mod payload;
+mod recent;
 #[cfg(feature = "server")]
 mod replay;
 #[cfg(feature = "server")]
@@ -54,6 +58,8 @@ mod sequencer;
 mod shared;
 pub mod snapshot;
 pub mod state;
+#[cfg(feature = "server")]
+mod steady_clock;
 pub mod tiles;
 
 #[cfg(feature = "server")]
@@ -65,6 +71,8 @@ pub use error::LedgerError;
 #[cfg(feature = "server")]
 pub use init::{Initialised, init, new_token};
 #[cfg(feature = "server")]
+pub use measures::{Distribution, Histogram, Measures};
+#[cfg(feature = "server")]
 pub use open::{LedgerOptions, OpenReport};
 #[cfg(feature = "server")]
 pub use open_error::OpenError;
@@ -75,4 +83,4 @@ pub use running::{Admission, Found, Ledger};
 #[cfg(feature = "server")]
 pub use sequencer::{Accepted, Admitted, IntentReply, VerifiedSignature};
 #[cfg(feature = "server")]
-pub use shared::{Measures, Published};
+pub use shared::Published;

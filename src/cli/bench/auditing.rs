@@ -14,8 +14,8 @@ use super::report::{Bound, Draft, Row, number};
 use super::workload::Signed;
 use super::{Plan, Results, unexpected};
 use crate::evidence::Verdict;
-use crate::evidence::audit::{LogReader, ReadLogError, audit_log, tile_path};
-use crate::merkle::{Frontier, Hash, Tile, TileKind, TilePath, leaf_hash, parse_bundle};
+use crate::evidence::audit::{Leaves, LogReader, ReadLogError, audit_log, tile_path};
+use crate::merkle::{TileKind, TilePath, parse_bundle};
 use crate::record::field_tree::{FieldTree, Seed};
 use crate::record::intent::Intent;
 use crate::record::statement::{
@@ -31,8 +31,8 @@ pub(super) fn measure(plan: &Plan, directory: &Path, results: &mut Results) -> R
         closed_loop(fixture.server.address, fixture.requests(), plan.clients, plan.length)?;
     }
     let log = Held::of(&fixture)?;
-    results.rows.push(hashes(plan, &log)?);
-    results.rows.push(links(plan, &log, &fixture)?);
+    results.rows.push(audit(plan, &log, &fixture, Leaves::Opaque)?);
+    results.rows.push(audit(plan, &log, &fixture, Leaves::Entries)?);
     results.rows.push(signatures(plan, &fixture)?);
     Ok(())
 }
@@ -117,68 +117,29 @@ impl LogReader for Held {
     }
 }
 
-/// Leaf hashes, tree and tiles, without reading what the entries say.
-fn hashes(plan: &Plan, log: &Held) -> Result<Row, Failure> {
+/// `foreseal audit` itself, over leaves that it does not read or that it reads and follows.
+fn audit(plan: &Plan, log: &Held, fixture: &Fixture, leaves: Leaves) -> Result<Row, Failure> {
     let mut rounds = Vec::new();
     for _ in 0..plan.rounds {
         let bare = log.bare_mib_per_s()?;
         let started = Instant::now();
-        let (mut frontier, mut tile, mut tiles) = (Frontier::new(), Tile::new(), 0u64);
-        for bundle in &log.bundles {
-            for entry in parse_bundle(bundle).map_err(unexpected)? {
-                let hash = leaf_hash(entry);
-                frontier.append(hash);
-                tile.push(hash).map_err(unexpected)?;
-            }
-            let path = tile_path(TileKind::Hashes { level: 0 }, tiles, log.size);
-            let there = path.and_then(|path| log.resources.get(&path.to_string()));
-            if there.is_none_or(|there| *there != tile.to_bytes()) {
-                return Err(unexpected(format!("tile {tiles} is not that of its leaves")));
-            }
-            (tile, tiles) = (Tile::new(), tiles + 1);
-        }
-        let done = log.mib_per_s(started);
-        check_root(log, frontier.root())?;
-        rounds.push((done, bare));
-    }
-    let draft = Draft {
-        row: "audit",
-        what: "audit, hashes alone".to_owned(),
-        unit: "MiB/s",
-        bound: Bound::AtLeast,
-        hold: 0.50,
-        stretch: None,
-        notes: vec![log.say()],
-    };
-    Ok(draft.against("bare SHA-256 of each entry", &rounds))
-}
-
-fn check_root(log: &Held, root: Hash) -> Result<(), Failure> {
-    if log.checkpoint.contains(&root.to_string()) {
-        return Ok(());
-    }
-    Err(unexpected(format!("the leaves hash to {root}, which is not what was signed")))
-}
-
-/// `foreseal audit` itself: hashes, tiles, every entry parsed, every link followed.
-fn links(plan: &Plan, log: &Held, fixture: &Fixture) -> Result<Row, Failure> {
-    let mut rounds = Vec::new();
-    for _ in 0..plan.rounds {
-        let bare = log.bare_mib_per_s()?;
-        let started = Instant::now();
-        let report = audit_log(log, Some(&fixture.trust), &mut |_, _| ());
+        let report = audit_log(log, leaves, Some(&fixture.trust), &mut |_, _| ());
         let done = log.mib_per_s(started);
         if report.verdict != Verdict::Valid {
             return Err(unexpected(format!("the bench's own log is {:?}", report.verdict)));
         }
         rounds.push((done, bare));
     }
+    let (what, hold) = match leaves {
+        Leaves::Opaque => ("audit, hashes alone", 0.50),
+        Leaves::Entries => ("audit with parsing and links", 0.15),
+    };
     let draft = Draft {
         row: "audit",
-        what: "audit with parsing and links".to_owned(),
+        what: what.to_owned(),
         unit: "MiB/s",
         bound: Bound::AtLeast,
-        hold: 0.15,
+        hold,
         stretch: None,
         notes: vec![log.say()],
     };

@@ -67,9 +67,8 @@ fn token_row(plan: &Plan, fixture: &Fixture, trivial: &Server, sizes: &str) -> R
 }
 
 fn frames_and_entries(fixture: &Fixture) -> (u64, u64) {
-    use std::sync::atomic::Ordering::Relaxed;
-    let measures = fixture.service.ledger().measures();
-    (measures.frames.load(Relaxed), measures.entries.load(Relaxed))
+    let batches = fixture.service.ledger().measures().batch_entries.distribution();
+    (batches.counts.iter().map(|(_, count)| count).sum(), batches.sum)
 }
 
 fn signed_row(plan: &Plan, fixture: &Fixture, trivial: &Server, sizes: &str) -> Result<Row, Failure> {
