@@ -46,6 +46,9 @@ pub(super) enum Command {
     /// See it work: an embedded ledger, example agents, receipts verified, a flipped byte caught
     #[cfg(feature = "server")]
     Demo(Demo),
+    /// Measure every number that the design promises, beside its yardstick
+    #[cfg(feature = "server")]
+    Bench(super::bench::Bench),
 }
 
 #[cfg(feature = "server")]

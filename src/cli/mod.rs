@@ -16,6 +16,8 @@ mod agent;
 mod arguments;
 mod audit;
 #[cfg(feature = "server")]
+mod bench;
+#[cfg(feature = "server")]
 mod config;
 #[cfg(feature = "server")]
 mod config_check;
@@ -79,5 +81,7 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Submit(what) => submit::run(&what),
         #[cfg(feature = "server")]
         Command::Demo(what) => demo::run(&what),
+        #[cfg(feature = "server")]
+        Command::Bench(what) => bench::run(&what),
     }
 }

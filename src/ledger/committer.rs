@@ -19,6 +19,7 @@ use super::snapshot::{SavedResume, Snapshot};
 use super::state::{Registry, State};
 use super::tiles::WAITING_BUNDLES_MAX;
 use crate::journal::{Append, Expected, FRAME_BYTES_MAX, Frame, Journal, Position, SealedPayload};
+use crate::merkle::Hash;
 use crate::note::Checkpoint;
 use crate::record::decision::Outcome;
 use crate::record::limits;
@@ -42,6 +43,8 @@ pub struct SealedLeaf {
     pub size: u64,
     /// That checkpoint, signed.
     pub checkpoint: Arc<str>,
+    /// The root that was signed.
+    pub root: Hash,
 }
 
 /// Told once what became of an entry.
@@ -309,6 +312,7 @@ impl Committer {
                         entry: item.entry,
                         size: published.size,
                         checkpoint: Arc::clone(&published.checkpoint),
+                        root: published.root,
                     };
                     index += 1;
                     (item.reply)(Ok(leaf));

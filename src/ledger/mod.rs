@@ -47,6 +47,7 @@ mod open;
 mod open_error;
 pub mod packs;
 pub mod payload;
+mod recent;
 #[cfg(feature = "server")]
 mod replay;
 #[cfg(feature = "server")]

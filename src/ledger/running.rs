@@ -210,7 +210,6 @@ impl Ledger {
         size: u64,
         checkpoint: &str,
     ) -> Result<Receipt, LedgerError> {
-        let path = self.inclusion(index, size)?;
         // Against what was signed, not against what the same tiles say: a wrong node would cancel out.
         let note: SignedNote = checkpoint.parse().map_err(|e| LedgerError::Damaged(format!("{e}")))?;
         let signed = Checkpoint::parse(&note.text).map_err(|e| LedgerError::Damaged(e.to_string()))?;
@@ -220,9 +219,31 @@ impl Ledger {
                 signed.size
             )));
         }
-        verify_inclusion(&leaf_hash(entry), index, size, &path, &signed.root)
-            .map_err(|e| LedgerError::Damaged(format!("the tiles do not prove leaf {index}: {e}")))?;
+        let path = self.proven_path(index, entry, size, &signed.root)?;
         Ok(Receipt { extra: None, index, path, checkpoint: checkpoint.to_owned() })
+    }
+
+    /// The receipt for what was sealed just now: as [`Ledger::receipt`], under the root that its checkpoint was signed
+    /// over.
+    ///
+    /// # Errors
+    /// As [`Ledger::receipt`].
+    pub fn receipt_of_sealed(&self, leaf: &SealedLeaf) -> Result<Receipt, LedgerError> {
+        let path = self.proven_path(leaf.index, &leaf.entry, leaf.size, &leaf.root)?;
+        Ok(Receipt { extra: None, index: leaf.index, path, checkpoint: leaf.checkpoint.to_string() })
+    }
+
+    fn proven_path(
+        &self,
+        index: u64,
+        entry: &[u8],
+        size: u64,
+        root: &Hash,
+    ) -> Result<Vec<Hash>, LedgerError> {
+        let path = self.inclusion(index, size)?;
+        verify_inclusion(&leaf_hash(entry), index, size, &path, root)
+            .map_err(|e| LedgerError::Damaged(format!("the tiles do not prove leaf {index}: {e}")))?;
+        Ok(path)
     }
 
     fn inclusion(&self, index: u64, size: u64) -> Result<Vec<Hash>, LedgerError> {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::canonical::{is_canonical, to_jcs};
+use super::canonical::{CanonicalError, is_canonical, to_jcs};
 use super::decision::Outcome;
 use super::field_tree::{Commitment, Seed};
 use super::intent::Call;
@@ -41,57 +41,58 @@ pub enum Entry {
     },
 }
 
-/// What an agent declared and what was decided.
+/// What an agent declared and what was decided. Members are in their canonical order, here and in what it holds:
+/// intents are most of every log, and are written without sorting.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IntentEntry {
-    /// Format version.
-    pub v: u8,
-    /// Always `intent`.
-    #[serde(rename = "type")]
-    pub kind: IntentKind,
-    /// The idempotency id.
-    pub id: Uuid,
-    /// When it was decided, by the service's clock; never before the previous leaf's.
-    pub at: Timestamp,
     /// Leaf index of the entry that registered the agent.
     pub agent: u64,
-    /// Keyed tag of the session.
-    pub session: SessionTag,
-    /// Counts this agent's entries from 0.
-    pub seq: u64,
-    /// Leaf index of this agent's previous entry; absent for the first.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub prev: Option<u64>,
+    /// When it was decided, by the service's clock; never before the previous leaf's.
+    pub at: Timestamp,
+    /// One per declared call, in their order.
+    pub calls: Vec<SealedCall>,
     /// Commitment to the declared document.
     pub declared: Commitment,
+    /// Version of the deciding engine.
+    pub engine: u32,
     /// Commitment to the evaluation.
     pub evaluation: Commitment,
-    /// Leaf index of the entry that registered the key that signed the intent; absent when it was not signed.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub signer: Option<u64>,
-    /// The decision over the whole intent.
-    pub outcome: Outcome,
     /// When a hold ends.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub expires: Option<Timestamp>,
-    /// One per declared call, in their order.
-    pub calls: Vec<SealedCall>,
+    /// The idempotency id.
+    pub id: Uuid,
+    /// The decision over the whole intent.
+    pub outcome: Outcome,
     /// Leaf index of the policy that decided; absent when none was active (and everything is denied).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub policy: Option<u64>,
-    /// Version of the deciding engine.
-    pub engine: u32,
+    /// Leaf index of this agent's previous entry; absent for the first.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub prev: Option<u64>,
+    /// Counts this agent's entries from 0.
+    pub seq: u64,
+    /// Keyed tag of the session.
+    pub session: SessionTag,
+    /// Leaf index of the entry that registered the key that signed the intent; absent when it was not signed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub signer: Option<u64>,
+    /// Always `intent`.
+    #[serde(rename = "type")]
+    pub kind: IntentKind,
+    /// Format version.
+    pub v: u8,
 }
 
 /// The sealed verdict on one call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SealedCall {
-    /// The verdict on this call.
-    pub outcome: Outcome,
     /// Salted digest of the call that may run ([`call_digest`]).
     pub digest: Hash,
+    /// The verdict on this call.
+    pub outcome: Outcome,
 }
 
 /// Registration of an operator. Leaf 0 is the first.
@@ -309,6 +310,11 @@ impl Entry {
         if bytes.len() > limits::ENTRY_MAX_BYTES {
             return Err(EntryError::TooLarge(bytes.len()));
         }
+        if bytes.ends_with(INTENT_END)
+            && let Ok(intent) = serde_json::from_slice(bytes)
+        {
+            return Self::Intent(intent).spelled(bytes);
+        }
         let head: Head = serde_json::from_slice(bytes)
             .map_err(|e| EntryError::Shape { kind: "?".to_owned(), problem: e.to_string() })?;
         let unknown = |head: Head| {
@@ -327,8 +333,12 @@ impl Entry {
             _ => return unknown(head),
         };
         let entry = read.map_err(|e| EntryError::Shape { kind: head.kind, problem: e.to_string() })?;
-        // One entry, one spelling: what the parser would forgive (white space, order, `null`, an id in capitals) differs.
-        if entry.encode()?.as_deref() == Some(bytes) { Ok(entry) } else { Err(EntryError::NotCanonical) }
+        entry.spelled(bytes)
+    }
+
+    /// One entry, one spelling: what the parser would forgive (white space, order, `null`, an id in capitals) differs.
+    fn spelled(self, bytes: &[u8]) -> Result<Self, EntryError> {
+        if self.encode()?.as_deref() == Some(bytes) { Ok(self) } else { Err(EntryError::NotCanonical) }
     }
 
     /// The leaf's bytes. `None` for an entry that is not understood: its bytes are kept, never made.
@@ -337,7 +347,7 @@ impl Entry {
     /// [`EntryError::TooLarge`].
     pub fn encode(&self) -> Result<Option<Vec<u8>>, EntryError> {
         let value = match self {
-            Self::Intent(entry) => serde_json::to_value(entry),
+            Self::Intent(entry) => return entry.encode().map(Some),
             Self::Operator(entry) => serde_json::to_value(entry),
             Self::Agent(entry) => serde_json::to_value(entry),
             Self::Policy(entry) => serde_json::to_value(entry),
@@ -377,6 +387,29 @@ impl Entry {
             Self::Refused(entry) => Some(entry.at),
             Self::Unknown { .. } => None,
         }
+    }
+}
+
+/// How every intent of the one version ends, in canonical order.
+const INTENT_END: &[u8] = br#""type":"intent","v":1}"#;
+/// Room for an intent with one call.
+const INTENT_BYTES: usize = 640;
+
+impl IntentEntry {
+    /// Canonical because the members are declared in canonical order and hold no fractions; whole numbers beyond what
+    /// JSON holds exactly have no canonical form.
+    fn encode(&self) -> Result<Vec<u8>, EntryError> {
+        let shape = |problem: String| EntryError::Shape { kind: "intent".to_owned(), problem };
+        let numbers = [Some(self.agent), self.policy, self.prev, Some(self.seq), self.signer];
+        if numbers.into_iter().flatten().any(|number| number > limits::JSON_MAX_INTEGER.unsigned_abs()) {
+            return Err(shape(CanonicalError::Number.to_string()));
+        }
+        let mut bytes = Vec::with_capacity(INTENT_BYTES);
+        serde_json::to_writer(&mut bytes, self).map_err(|e| shape(e.to_string()))?;
+        if bytes.len() > limits::ENTRY_MAX_BYTES {
+            return Err(EntryError::TooLarge(bytes.len()));
+        }
+        Ok(bytes)
     }
 }
 

@@ -15,6 +15,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -43,8 +44,20 @@ pub async fn serve(
     service: Arc<Service>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
+    serve_routes(listener, router(service), stop).await
+}
+
+/// As [`serve`], for any routes.
+///
+/// # Errors
+/// As for [`serve`].
+pub async fn serve_routes(
+    listener: TcpListener,
+    routes: Router,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
     let (stopping, stopped) = tokio::sync::oneshot::channel();
-    let serving = axum::serve(listener, router(service)).with_graceful_shutdown(async move {
+    let serving = axum::serve(listener, routes).with_graceful_shutdown(async move {
         stop.await;
         let _ = stopping.send(());
     });
