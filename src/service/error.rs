@@ -86,6 +86,8 @@ codes! {
     AmbiguousId = "ambiguous_id", 409, NotAsked, "with ?agent=NAME";
     /// The body, or what would be sealed of it, is over a limit; the detail names it.
     TooLarge = "too_large", 413, No, "smaller";
+    /// The bundle that was asked for is over a limit; the detail names it.
+    ExportTooLarge = "export_too_large", 413, No, "with a narrower range, or fewer documents shown";
     /// The body is not `application/json`.
     UnsupportedMediaType = "unsupported_media_type", 415, No, "as application/json";
     /// As many agents are registered as the ledger holds.

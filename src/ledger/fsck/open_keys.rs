@@ -236,6 +236,7 @@ fn id_of(entry: &Entry) -> Option<&[u8; 16]> {
         Entry::Operator(entry) => Some(entry.id.as_bytes()),
         Entry::Agent(entry) => Some(entry.id.as_bytes()),
         Entry::Policy(entry) => Some(entry.id.as_bytes()),
+        Entry::Export(entry) => Some(entry.id.as_bytes()),
         _ => None,
     }
 }
@@ -243,7 +244,7 @@ fn id_of(entry: &Entry) -> Option<&[u8; 16]> {
 /// Whether an entry commits to a payload.
 fn commits(entry: &Entry) -> bool {
     match entry {
-        Entry::Intent(_) | Entry::Operator(_) | Entry::Policy(_) => true,
+        Entry::Intent(_) | Entry::Operator(_) | Entry::Policy(_) | Entry::Export(_) => true,
         Entry::Agent(entry) => entry.declared.is_some(),
         _ => false,
     }
@@ -255,6 +256,7 @@ fn check_payload(entry: &Entry, payload: &Payload) -> Result<(), String> {
         Entry::Operator(entry) => Some(entry.declared),
         Entry::Agent(entry) => entry.declared,
         Entry::Policy(entry) => Some(entry.declared),
+        Entry::Export(entry) => Some(entry.declared),
         _ => None,
     };
     let limits = JsonLimits { max_bytes: payload.declared.len(), ..JsonLimits::default() };
