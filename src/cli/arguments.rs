@@ -27,7 +27,10 @@ pub(super) enum Command {
     /// Submit one intent, or one a line, and print the answers
     #[cfg(feature = "server")]
     Submit(Submit),
-    /// Verify a receipt, or that two checkpoints lie on one history; offline
+    /// Hand out a range of the log as one signed file
+    #[cfg(feature = "server")]
+    Export(Export),
+    /// Verify a receipt, a bundle, or that two checkpoints lie on one history; offline
     #[command(subcommand)]
     Verify(Verify),
     /// Audit a whole log: a data directory, a directory of tiles, or a served log
@@ -149,6 +152,32 @@ pub(super) struct Submit {
     pub(super) connection: Connection,
 }
 
+#[cfg(feature = "server")]
+#[derive(Debug, Args)]
+pub(super) struct Export {
+    /// The first leaf of the range
+    #[arg(long, value_name = "N")]
+    pub(super) from: u64,
+    /// The leaf behind the last one of the range
+    #[arg(long, value_name = "M")]
+    pub(super) to: u64,
+    /// Where to write the bundle; an existing file is not replaced
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: PathBuf,
+    /// What to show: all, an intent's ID, or ID:/json/pointer for a field (ID: for the list of all fields); may be given
+    /// several times
+    #[arg(long, value_name = "WHAT")]
+    pub(super) reveal: Vec<String>,
+    /// Show the evaluations of those intents too: facts, matched rules, reasons
+    #[arg(long)]
+    pub(super) reveal_evaluation: bool,
+    /// The tlog-policy file to verify the received bundle against
+    #[arg(long, env = "FORESEAL_TRUST", value_name = "FILE")]
+    pub(super) trust: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) connection: Connection,
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Verify {
     /// Verify that an entry is in the log, and that the answer says what the entry says
@@ -164,6 +193,17 @@ pub(super) enum Verify {
         /// The exact body that was submitted, to verify that it is what was sealed
         #[arg(long, value_name = "FILE")]
         intent: Option<PathBuf>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Verify a bundle: every byte of it, against the keys you trust
+    Bundle {
+        /// The bundle
+        file: PathBuf,
+        /// The tlog-policy file with the keys you trust, from the log's operator out of band
+        #[arg(long, env = "FORESEAL_TRUST", value_name = "FILE")]
+        trust: Option<PathBuf>,
         /// Print JSON
         #[arg(long)]
         json: bool,

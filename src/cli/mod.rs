@@ -19,6 +19,8 @@ mod audit;
 mod config;
 #[cfg(feature = "server")]
 mod demo;
+#[cfg(feature = "server")]
+mod export;
 mod files;
 mod fsck;
 #[cfg(feature = "server")]
@@ -69,6 +71,8 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Agent(what) => agent::run(&what),
         #[cfg(feature = "server")]
         Command::Submit(what) => submit::run(&what),
+        #[cfg(feature = "server")]
+        Command::Export(what) => export::run(&what),
         #[cfg(feature = "server")]
         Command::Demo(what) => demo::run(&what),
     }

@@ -30,6 +30,8 @@ mod committer;
 #[cfg(feature = "server")]
 mod error;
 pub mod fsck;
+#[cfg(feature = "server")]
+mod hand_out;
 pub mod head;
 #[cfg(feature = "server")]
 mod index;

@@ -16,6 +16,8 @@ mod administration;
 mod answers;
 mod caller;
 mod error;
+mod export_stream;
+mod exports;
 mod reads;
 mod submission;
 
@@ -24,6 +26,8 @@ use std::sync::Arc;
 pub use administration::{NewAgent, PolicySummary, RegisteredAgent};
 pub use caller::Caller;
 pub use error::{ErrorCode, SealedState, ServiceError};
+pub use export_stream::BundleStream;
+pub use exports::ExportRequest;
 pub use reads::{ConsistencyProof, InclusionProof, PayloadView};
 pub use submission::SubmissionHeaders;
 
@@ -34,13 +38,15 @@ use crate::ledger::{Ledger, LedgerError, Published};
 pub struct Service {
     ledger: Arc<Ledger>,
     public_log: bool,
+    /// Held while the key of bundles is made or announced.
+    bundle_key: tokio::sync::Mutex<()>,
 }
 
 impl Service {
     /// The service over a ledger. `public_log` opens the log's own reads to everyone.
     #[must_use]
     pub fn new(ledger: Arc<Ledger>, public_log: bool) -> Self {
-        Self { ledger, public_log }
+        Self { ledger, public_log, bundle_key: tokio::sync::Mutex::default() }
     }
 
     /// The ledger.

@@ -2,6 +2,7 @@
 
 mod admin;
 mod credentials;
+mod exports;
 mod health;
 mod intents;
 mod log;
@@ -53,6 +54,8 @@ pub fn router(service: Arc<Service>) -> Router {
         .merge(log)
         .merge(api)
         .layer(middleware::from_fn(time_out))
+        // A range may take long to read before its first byte; its own limits bound it.
+        .route("/v1/exports", post(exports::export).layer(DefaultBodyLimit::disable()))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .fallback(no_route)
