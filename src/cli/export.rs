@@ -15,7 +15,10 @@ use crate::evidence::bundle::verify_bundle;
 pub(super) fn run(what: &Export) -> Result<ExitCode, Failure> {
     let trust = files::trust(what.trust.as_deref())?;
     let failed = |error: &dyn std::fmt::Display| {
-        Failure::new(format!("{}: {error}", what.out.display()), "check that there is room, and that the folder can be written")
+        Failure::new(
+            format!("{}: {error}", what.out.display()),
+            "check that there is room, and that the folder can be written",
+        )
     };
     if RealDisk.exists(&what.out).map_err(|e| failed(&e))? {
         return Err(failed(&"a file of this name is there, and evidence is not replaced"));
@@ -44,7 +47,8 @@ pub(super) fn run(what: &Export) -> Result<ExitCode, Failure> {
         )),
     };
     let checked = kept.and_then(|()| {
-        let report = verify_bundle(&NamedFile::open(&aside)?, trust.as_ref(), &mut output::progress("verifying"));
+        let report =
+            verify_bundle(&NamedFile::open(&aside)?, trust.as_ref(), &mut output::progress("verifying"));
         let bad = match (&trust, report.verdict) {
             // Without keys to hold it against, only that it arrived as it was made can be told.
             (None, verdict) => verdict == Verdict::Invalid,
@@ -52,7 +56,10 @@ pub(super) fn run(what: &Export) -> Result<ExitCode, Failure> {
         };
         if bad {
             output::lines(&report).iter().for_each(|line| status(line));
-            return Err(Failure::new("what was received is no valid bundle", "tell the service's operator; nothing was kept"));
+            return Err(Failure::new(
+                "what was received is no valid bundle",
+                "tell the service's operator; nothing was kept",
+            ));
         }
         Ok(())
     });
@@ -64,7 +71,9 @@ pub(super) fn run(what: &Export) -> Result<ExitCode, Failure> {
     data(&what.out.display().to_string());
     status(&format!("{offset} bytes; leaves {} to {}", what.from, what.to.saturating_sub(1)));
     if trust.is_none() {
-        status("not verified against a key: pass --trust FILE, or run `foreseal verify bundle FILE --trust FILE`");
+        status(
+            "not verified against a key: pass --trust FILE, or run `foreseal verify bundle FILE --trust FILE`",
+        );
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -64,7 +64,8 @@ fn receipt(
 
 fn bundle(file: &Path, trust: Option<&Path>, json: bool) -> Result<ExitCode, Failure> {
     let trust = files::trust(trust)?;
-    let report = verify_bundle(&files::NamedFile::open(file)?, trust.as_ref(), &mut output::progress("verifying"));
+    let report =
+        verify_bundle(&files::NamedFile::open(file)?, trust.as_ref(), &mut output::progress("verifying"));
     Ok(output::report(&report, json))
 }
 

@@ -159,7 +159,9 @@ impl Sequencer {
                 rules: u32::try_from(engine.bundle().rules().len()).unwrap_or(u32::MAX),
                 declared: commitment()?,
             }),
-            Change::AnnounceBundleKey { .. } | Change::Export { .. } => return self.make_hand_out(admin, id, at),
+            Change::AnnounceBundleKey { .. } | Change::Export { .. } => {
+                return self.make_hand_out(admin, id, at);
+            }
         };
         let Some(record) = record else { return self.make(entry, id, at, None, None) };
         let record = to_jcs(&record).map_err(|e| LedgerError::TooLarge(e.to_string()))?;

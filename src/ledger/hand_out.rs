@@ -19,7 +19,8 @@ use crate::disk::{FileMode, read_file, write_file_atomically};
 use crate::evidence::bundle::{BundleSigner, ProvenLeaf, Scope};
 use crate::journal::{Position, SegmentReader};
 use crate::merkle::{
-    Hash, TILE_WIDTH, TileKind, TilePath, inclusion_proof, leaf_hash, parse_bundle, range_proof, verify_inclusion,
+    Hash, TILE_WIDTH, TileKind, TilePath, inclusion_proof, leaf_hash, parse_bundle, range_proof,
+    verify_inclusion,
 };
 use crate::note::Checkpoint;
 use crate::record::canonical::to_jcs;
@@ -31,13 +32,26 @@ const KEY_FILE_MAX_BYTES: u64 = 64;
 
 impl Sequencer {
     /// The entry of a hand-out, or of the key that signs it.
-    pub(super) fn make_hand_out(&mut self, admin: &Admin, id: Uuid, at: Timestamp) -> Result<Made, LedgerError> {
+    pub(super) fn make_hand_out(
+        &mut self,
+        admin: &Admin,
+        id: Uuid,
+        at: Timestamp,
+    ) -> Result<Made, LedgerError> {
         let by = admin.by.unwrap_or_default();
         let (scope, record) = match &admin.change {
             Change::AnnounceBundleKey { key } => {
                 let (purpose, replaces) = (KeyPurpose::Bundle, self.state.chain.bundle_key());
-                let entry =
-                    KeyEntry { v: ENTRY_VERSION, kind: KeyKind::It, id, at, by, purpose, key: Hash(*key), replaces };
+                let entry = KeyEntry {
+                    v: ENTRY_VERSION,
+                    kind: KeyKind::It,
+                    id,
+                    at,
+                    by,
+                    purpose,
+                    key: Hash(*key),
+                    replaces,
+                };
                 return self.make(Entry::Key(entry), id, at, None, None);
             }
             Change::Export { scope, record } => (scope, record),

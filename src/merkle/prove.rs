@@ -148,7 +148,11 @@ pub(super) const fn split(leaves: u64) -> u64 {
 
 /// The root over the leaves `start .. end`, for a range that is a subtree of the RFC's recursion: `start` is a multiple
 /// of every power of two in `end - start`, so that the range is perfect subtrees of falling sizes.
-pub(super) fn range_root<R: NodeReader>(reader: &R, start: u64, end: u64) -> Result<Hash, ProveError<R::Error>> {
+pub(super) fn range_root<R: NodeReader>(
+    reader: &R,
+    start: u64,
+    end: u64,
+) -> Result<Hash, ProveError<R::Error>> {
     let mut nodes = Vec::new();
     let mut at = start;
     while at < end {

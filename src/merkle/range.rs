@@ -135,7 +135,13 @@ mod tests {
         (0..count).map(|i| leaf_hash(&[i])).collect()
     }
 
-    fn check(range: (u64, u64), size: u64, given: &[Hash], proof: &[Hash], root: &Hash) -> Result<(), ProofError> {
+    fn check(
+        range: (u64, u64),
+        size: u64,
+        given: &[Hash],
+        proof: &[Hash],
+        root: &Hash,
+    ) -> Result<(), ProofError> {
         let mut given = given.iter().copied();
         verify_range(range.0, range.1, size, &mut || given.next(), proof, root)
     }

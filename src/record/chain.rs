@@ -157,7 +157,10 @@ impl Chain {
         if key.replaces == self.bundle_key {
             Ok(())
         } else {
-            Err(format!("it replaces the key of {:?}, the present one is that of {:?}", key.replaces, self.bundle_key))
+            Err(format!(
+                "it replaces the key of {:?}, the present one is that of {:?}",
+                key.replaces, self.bundle_key
+            ))
         }
     }
 
@@ -166,7 +169,10 @@ impl Chain {
         if export.from < export.to && export.to <= self.size {
             Ok(())
         } else {
-            Err(format!("leaves {} to {} are no range of the {} before it", export.from, export.to, self.size))
+            Err(format!(
+                "leaves {} to {} are no range of the {} before it",
+                export.from, export.to, self.size
+            ))
         }
     }
 

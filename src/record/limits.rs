@@ -104,8 +104,18 @@ pub const LIMITS: &[Limit] = &[
     limit("roles", ROLES_MAX, "roles of an agent", "400; nothing is sealed"),
     limit("policy_bundle", POLICY_BUNDLE_MAX_BYTES, "bytes", "activation is refused"),
     limit("policy_rules", POLICY_RULES_MAX, "rules", "activation is refused"),
-    limit("export_range", EXPORT_RANGE_MAX_ENTRIES, "leaves in a bundle", "413 `export_too_large`; nothing is sealed"),
-    limit("export_revealed", EXPORT_REVEALED_MAX, "intents shown in a bundle", "413 `export_too_large`; nothing is sealed"),
+    limit(
+        "export_range",
+        EXPORT_RANGE_MAX_ENTRIES,
+        "leaves in a bundle",
+        "413 `export_too_large`; nothing is sealed",
+    ),
+    limit(
+        "export_revealed",
+        EXPORT_REVEALED_MAX,
+        "intents shown in a bundle",
+        "413 `export_too_large`; nothing is sealed",
+    ),
     limit("export_bytes", EXPORT_MAX_BYTES, "bytes of a bundle", "413 `export_too_large`; nothing is sealed"),
 ];
 

@@ -38,7 +38,8 @@ impl BundleStream {
         shows: Vec<Show>,
     ) -> Result<Self, ServiceError> {
         let members: Vec<Member> = parts.iter().map(|part| part.member.clone()).collect();
-        let too_large = || ServiceError::new(ErrorCode::ExportTooLarge, "the bundle does not fit its container");
+        let too_large =
+            || ServiceError::new(ErrorCode::ExportTooLarge, "the bundle does not fit its container");
         let directory = directory(&members).ok_or_else(too_large)?;
         Ok(Self { ledger, scope, parts, shows, directory, index, id, bytes: total_bytes(&members) })
     }
@@ -54,7 +55,8 @@ impl BundleStream {
             if !take(local_header(&part.member)) {
                 return Ok(());
             }
-            let mut out = Checked { take: &mut *take, digest: ContentDigest::default(), piece: Vec::new(), open: true };
+            let mut out =
+                Checked { take: &mut *take, digest: ContentDigest::default(), piece: Vec::new(), open: true };
             match (&part.content, part.member.name.as_str()) {
                 (Some(content), _) => out.put(content),
                 (None, ENTRIES) => {
@@ -65,7 +67,9 @@ impl BundleStream {
                     })?;
                 }
                 (None, _) => {
-                    let show = shows.next().ok_or_else(|| LedgerError::Damaged("a document is missing".to_owned()))?;
+                    let show = shows
+                        .next()
+                        .ok_or_else(|| LedgerError::Damaged("a document is missing".to_owned()))?;
                     out.put(&content_of(&reveal(&self.ledger, show)?)?);
                 }
             }
@@ -104,7 +108,8 @@ impl Checked<'_> {
         if self.digest.finish(&member.name).as_ref() == Some(member) {
             Ok(self.open)
         } else {
-            Err(LedgerError::Damaged(format!("{} is not what it was when it was digested", member.name)).into())
+            Err(LedgerError::Damaged(format!("{} is not what it was when it was digested", member.name))
+                .into())
         }
     }
 }

@@ -96,7 +96,10 @@ impl Service {
         let index = sealed.index;
         let made = blocking(move || stream_of(&ledger, scope, gathered, &sealed, key));
         made.await.map_err(|error| {
-            ServiceError::new(ErrorCode::SealedUnanswered, format!("the hand-out is leaf {index}, but: {error}"))
+            ServiceError::new(
+                ErrorCode::SealedUnanswered,
+                format!("the hand-out is leaf {index}, but: {error}"),
+            )
         })
     }
 
@@ -110,7 +113,10 @@ impl Service {
             return Err(ServiceError::new(ErrorCode::NotInLog, detail));
         }
         if asked.to - asked.from > limits::EXPORT_RANGE_MAX_ENTRIES as u64 {
-            return Err(too_large(format!("the range has more than {} leaves", limits::EXPORT_RANGE_MAX_ENTRIES)));
+            return Err(too_large(format!(
+                "the range has more than {} leaves",
+                limits::EXPORT_RANGE_MAX_ENTRIES
+            )));
         }
         Ok(Scope { from: asked.from, to: asked.to })
     }
@@ -140,7 +146,11 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// Resolves what is to be shown, by leaf; `None` for all.
-fn wanted(ledger: &Ledger, scope: Scope, asked: &ExportRequest) -> Result<Option<BTreeMap<u64, Wanted>>, ServiceError> {
+fn wanted(
+    ledger: &Ledger,
+    scope: Scope,
+    asked: &ExportRequest,
+) -> Result<Option<BTreeMap<u64, Wanted>>, ServiceError> {
     let mut map: BTreeMap<u64, Wanted> = BTreeMap::new();
     for (number, text) in asked.reveal.iter().enumerate() {
         if text == "all" {
@@ -155,11 +165,16 @@ fn wanted(ledger: &Ledger, scope: Scope, asked: &ExportRequest) -> Result<Option
         let found = ledger.find_all(id)?;
         let mut inside = found.iter().map(|found| found.index).filter(|i| (scope.from..scope.to).contains(i));
         let index = inside.next().ok_or_else(|| {
-            ServiceError::new(ErrorCode::NotFound, format!("/reveal/{number}: no intent {id} is in the range"))
+            ServiceError::new(
+                ErrorCode::NotFound,
+                format!("/reveal/{number}: no intent {id} is in the range"),
+            )
         })?;
         if inside.next().is_some() {
             let detail = format!("/reveal/{number}: several agents used the id {id} in the range");
-            return Err(ServiceError::new(ErrorCode::AmbiguousId, detail).hint("narrow the range to one of them"));
+            return Err(
+                ServiceError::new(ErrorCode::AmbiguousId, detail).hint("narrow the range to one of them")
+            );
         }
         match (map.entry(index).or_insert_with(|| Wanted::Fields(BTreeSet::new())), path) {
             (Wanted::Fields(paths), Some(path)) => {
@@ -248,8 +263,8 @@ pub(super) fn content_of(made: &Revealed) -> Result<Vec<u8>, ServiceError> {
 pub(super) fn reveal(ledger: &Ledger, show: &Show) -> Result<Revealed, ServiceError> {
     let found = ledger.find(show.id, show.agent)?;
     let found = found.filter(|found| found.index == show.index);
-    let found =
-        found.ok_or_else(|| LedgerError::Damaged(format!("leaf {}: its payload is not found", show.index)))?;
+    let found = found
+        .ok_or_else(|| LedgerError::Damaged(format!("leaf {}: its payload is not found", show.index)))?;
     let declared = declared(&found, &show.wanted)?;
     let evaluation = if show.evaluation {
         Some(Opened::Whole {
@@ -279,7 +294,8 @@ fn declared(found: &Found, wanted: &Wanted) -> Result<Opened, ServiceError> {
     let damaged = |what: String| LedgerError::Damaged(format!("leaf {}: {what}", found.index));
     let limits = JsonLimits { max_bytes: payload.declared.len(), ..JsonLimits::default() };
     let document = parse_with(&payload.declared, &limits).map_err(|e| damaged(e.to_string()))?;
-    let tree = FieldTree::of_document(&document, &payload.declared_seed).map_err(|e| damaged(e.to_string()))?;
+    let tree =
+        FieldTree::of_document(&document, &payload.declared_seed).map_err(|e| damaged(e.to_string()))?;
     let mut openings = Vec::new();
     for path in paths {
         let before = openings.len();
@@ -388,5 +404,7 @@ fn without_credential(index: u64, payload: &crate::ledger::payload::Payload) -> 
     let limits = JsonLimits { max_bytes: payload.declared.len(), ..JsonLimits::default() };
     let record = parse_with(&payload.declared, &limits).map_err(|e| damaged(e.to_string()))?;
     let tree = FieldTree::of_document(&record, &payload.declared_seed).map_err(|e| damaged(e.to_string()))?;
-    Ok(Opened::Fields(tree.paths().filter(|path| *path != "/credential").filter_map(|path| tree.open(path)).collect()))
+    Ok(Opened::Fields(
+        tree.paths().filter(|path| *path != "/credential").filter_map(|path| tree.open(path)).collect(),
+    ))
 }

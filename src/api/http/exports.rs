@@ -24,7 +24,10 @@ pub(super) async fn export(State(service): App, headers: HeaderMap, body: Body) 
     let head = [
         (header::CONTENT_TYPE.as_str(), "application/zip".to_owned()),
         (header::CONTENT_LENGTH.as_str(), bundle.bytes.to_string()),
-        (header::CONTENT_DISPOSITION.as_str(), format!("attachment; filename=\"foreseal-{}.zip\"", bundle.id)),
+        (
+            header::CONTENT_DISPOSITION.as_str(),
+            format!("attachment; filename=\"foreseal-{}.zip\"", bundle.id),
+        ),
         (header::CACHE_CONTROL.as_str(), "no-store".to_owned()),
         ("foreseal-export", bundle.index.to_string()),
     ];

@@ -210,7 +210,10 @@ pub fn total_bytes(members: &[Member]) -> u64 {
 ///
 /// # Errors
 /// [`ContainerError`] for anything that [`local_header`], contents and [`directory`] would not have written.
-pub fn read(source: &dyn ByteSource, progress: &mut dyn FnMut(u64, u64)) -> Result<Vec<Placed>, ContainerError> {
+pub fn read(
+    source: &dyn ByteSource,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Vec<Placed>, ContainerError> {
     let length = source.len()?;
     let mut placed: Vec<Placed> = Vec::new();
     let mut at = 0;
@@ -252,14 +255,17 @@ fn member_at(source: &dyn ByteSource, length: u64, at: u64) -> Result<Placed, Co
     read_within(source, length, at, &mut header, "a member's header")?;
     // Offsets of the format: uncompressed length at 22, name's length at 26.
     let [.., b0, b1, b2, b3, n0, n1, _, _] = header;
-    let (bytes, name_bytes) = (u32::from_le_bytes([b0, b1, b2, b3]), usize::from(u16::from_le_bytes([n0, n1])));
+    let (bytes, name_bytes) =
+        (u32::from_le_bytes([b0, b1, b2, b3]), usize::from(u16::from_le_bytes([n0, n1])));
     if name_bytes > NAME_MAX_BYTES {
         return Err(form(at, "a member's name is too long"));
     }
     let mut name = vec![0; name_bytes];
     read_within(source, length, at + LOCAL_BYTES as u64, &mut name, "a member's name")?;
     let name = std::str::from_utf8(&name).ok().and_then(|name| name.strip_prefix(BASE));
-    let name = name.filter(|name| is_plain(name)).ok_or_else(|| form(at, "a member's name is not one of a bundle"))?;
+    let name = name
+        .filter(|name| is_plain(name))
+        .ok_or_else(|| form(at, "a member's name is not one of a bundle"))?;
     let offset = at + (LOCAL_BYTES + name_bytes) as u64;
     if offset.checked_add(u64::from(bytes)).is_none_or(|end| end > length) {
         return Err(form(at, format!("{name} ends behind the end of the file")));

@@ -86,7 +86,8 @@ impl ProvenLeaf {
     /// # Errors
     /// What is wrong, in words.
     pub fn record(&self, commitment: &Commitment) -> Result<Value, String> {
-        let record = self.record.as_ref().ok_or_else(|| format!("leaf {}: its record is missing", self.index))?;
+        let record =
+            self.record.as_ref().ok_or_else(|| format!("leaf {}: its record is missing", self.index))?;
         record.verify(commitment, Cut::Scalars).map_err(|e| format!("the record of leaf {}: {e}", self.index))
     }
 }
@@ -114,7 +115,8 @@ impl Opened {
             }
             Self::Fields(openings) => {
                 let shown = Disclosure::assemble(commitment, openings).map_err(|e| e.to_string())?;
-                let fields = || shown.fields().map(|(path, value)| (path.to_owned(), value.clone())).collect();
+                let fields =
+                    || shown.fields().map(|(path, value)| (path.to_owned(), value.clone())).collect();
                 Ok(shown.document().unwrap_or_else(|| Value::Object(fields())))
             }
         }
@@ -200,12 +202,19 @@ impl Revealed {
         signer: Option<&KnownAgent>,
     ) -> Result<bool, String> {
         let (Some(_), signature) = (entry.signer, &self.signature) else {
-            return if self.signature.is_none() { Ok(false) } else { Err("the leaf names no signer".to_owned()) };
+            return if self.signature.is_none() {
+                Ok(false)
+            } else {
+                Err("the leaf names no signer".to_owned())
+            };
         };
         let signature = signature.as_ref().ok_or_else(|| "the agent's signature is missing".to_owned())?;
-        let signature: Option<[u8; 64]> = STANDARD.decode(signature).ok().and_then(|bytes| bytes.try_into().ok());
-        let signature = signature.ok_or_else(|| "the agent's signature is not 64 bytes of base64".to_owned())?;
-        let key = signer.and_then(|signer| signer.key).ok_or_else(|| "the agent's key is missing".to_owned())?;
+        let signature: Option<[u8; 64]> =
+            STANDARD.decode(signature).ok().and_then(|bytes| bytes.try_into().ok());
+        let signature =
+            signature.ok_or_else(|| "the agent's signature is not 64 bytes of base64".to_owned())?;
+        let key =
+            signer.and_then(|signer| signer.key).ok_or_else(|| "the agent's key is missing".to_owned())?;
         let key = AgentKey::from_bytes(key.as_bytes()).map_err(|e| e.to_string())?;
         let statement = statement(intent, &entry.declared, origin).map_err(|e| e.to_string())?;
         key.verify(&statement, &signature).map_err(|e| e.to_string())?;

@@ -9,10 +9,10 @@ use super::container::{Member, total_bytes};
 use super::manifest::{self, Covering, FileRow, Manifest, Scope, Shown, canonical, digests};
 use super::page::{Page, render};
 use super::statement::BundleSigner;
+use super::{AGENTS, CHECKPOINT, ENTRIES, EXPORT, GUIDE, KEYS, PAGE, POLICIES, RANGE_PROOF};
 use super::{
     BAG_DIGESTS, BAG_FILES, BAG_INFO, BAGIT, ENVELOPE, FILES, MANIFEST, ProvenLeaf, TAG_DIGESTS, Tally, guide,
 };
-use super::{AGENTS, CHECKPOINT, ENTRIES, EXPORT, GUIDE, KEYS, PAGE, POLICIES, RANGE_PROOF};
 use crate::merkle::Hash;
 use crate::record::decision::Outcome;
 use crate::record::time::Timestamp;
@@ -128,7 +128,8 @@ pub fn assemble(contents: &Contents, signer: &BundleSigner) -> Result<Vec<Part>,
         small.insert(name, content);
     }
     let payload = || {
-        let named = FILES.iter().filter(|name| name.starts_with("data/")).filter_map(|name| members.get(name));
+        let named =
+            FILES.iter().filter(|name| name.starts_with("data/")).filter_map(|name| members.get(name));
         named.chain(&contents.revealed)
     };
     let (info, bag) = (manifest.bag_info(payload()), digests(payload()));
@@ -140,7 +141,8 @@ pub fn assemble(contents: &Contents, signer: &BundleSigner) -> Result<Vec<Part>,
     let tags = digests(tags);
     members.insert(TAG_DIGESTS, member(TAG_DIGESTS, tags.as_bytes())?);
     small.insert(TAG_DIGESTS, tags.into_bytes());
-    let named = FILES.iter().filter_map(|name| members.remove(name).map(|member| (small.remove(name), member)));
+    let named =
+        FILES.iter().filter_map(|name| members.remove(name).map(|member| (small.remove(name), member)));
     let named = named.map(|(content, member)| Part { member, content });
     let shown = contents.revealed.iter().map(|member| Part { member: member.clone(), content: None });
     let parts: Vec<Part> = named.chain(shown).collect();
@@ -192,7 +194,10 @@ fn not_established(scope: &Scope, shown: &Shown) -> Vec<String> {
         "that the signing key was still in use: a replacement behind the checkpoint would not show here".to_owned(),
     ];
     if shown.withheld > 0 {
-        list.push(format!("what the withheld documents of {} intents say; that they exist, and what was decided, is shown", shown.withheld));
+        list.push(format!(
+            "what the withheld documents of {} intents say; that they exist, and what was decided, is shown",
+            shown.withheld
+        ));
     }
     if shown.partial > 0 {
         list.push(format!("the withheld fields of {} intents", shown.partial));

@@ -47,8 +47,21 @@ const TAG_DIGESTS: &str = "tagmanifest-sha256.txt";
 
 /// Every file but those of `data/revealed/`, in the one order there is.
 const FILES: [&str; 15] = [
-    BAGIT, BAG_INFO, BAG_DIGESTS, TAG_DIGESTS, GUIDE, PAGE, MANIFEST, ENVELOPE, CHECKPOINT, RANGE_PROOF, EXPORT, KEYS,
-    AGENTS, POLICIES, ENTRIES,
+    BAGIT,
+    BAG_INFO,
+    BAG_DIGESTS,
+    TAG_DIGESTS,
+    GUIDE,
+    PAGE,
+    MANIFEST,
+    ENVELOPE,
+    CHECKPOINT,
+    RANGE_PROOF,
+    EXPORT,
+    KEYS,
+    AGENTS,
+    POLICIES,
+    ENTRIES,
 ];
 /// How many of [`FILES`] are the bag's own, which follow from the others.
 const BAG_FILES: usize = 4;

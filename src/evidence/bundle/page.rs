@@ -180,7 +180,12 @@ fn policies(page: &Page<'_>, out: &mut String) -> std::fmt::Result {
         )?;
         for (name, file) in record.get("files").and_then(serde_json::Value::as_object).into_iter().flatten() {
             let file = file.as_str().unwrap_or_default();
-            writeln!(out, "<details open><summary><code>{}</code></summary><pre>{}</pre></details>", escape(name), escape(file))?;
+            writeln!(
+                out,
+                "<details open><summary><code>{}</code></summary><pre>{}</pre></details>",
+                escape(name),
+                escape(file)
+            )?;
         }
     }
     Ok(())
@@ -216,7 +221,10 @@ mod tests {
             escape("<script>alert('\"&')</script>"),
             "&lt;script&gt;alert(&#39;&quot;&amp;&#39;)&lt;/script&gt;"
         );
-        assert_eq!(escape("a\u{202E}b\u{200B}\u{0}"), "a<code>U+202E</code>b<code>U+200B</code><code>U+0000</code>");
+        assert_eq!(
+            escape("a\u{202E}b\u{200B}\u{0}"),
+            "a<code>U+202E</code>b<code>U+200B</code><code>U+0000</code>"
+        );
         assert_eq!(escape("Grüße\n"), "Grüße\n");
     }
 }

@@ -109,7 +109,9 @@ pub(super) fn walk(
         index += 1;
     }
     match waiting.next() {
-        Some(placed) => Err(Stop::Shown(format!("{} is of no leaf of the range, or out of order", placed.member.name))),
+        Some(placed) => {
+            Err(Stop::Shown(format!("{} is of no leaf of the range, or out of order", placed.member.name)))
+        }
         None => Ok(found),
     }
 }

@@ -98,7 +98,12 @@ fn statement(manifest: &Manifest, bytes: &[u8]) -> Vec<u8> {
 ///
 /// # Errors
 /// What is wrong, in words.
-pub fn verify(envelope: &[u8], manifest: &Manifest, bytes: &[u8], public_key: &[u8; 32]) -> Result<(), String> {
+pub fn verify(
+    envelope: &[u8],
+    manifest: &Manifest,
+    bytes: &[u8],
+    public_key: &[u8; 32],
+) -> Result<(), String> {
     let envelope: Envelope = read(envelope).map_err(|e| format!("the envelope: {e}"))?;
     let payload = STANDARD.decode(&envelope.payload).map_err(|_| "the payload is not base64".to_owned())?;
     if envelope.payload_type != PAYLOAD_TYPE || payload != statement(manifest, bytes) {
@@ -115,6 +120,8 @@ pub fn verify(envelope: &[u8], manifest: &Manifest, bytes: &[u8], public_key: &[
         .ok()
         .and_then(|sig| sig.try_into().ok())
         .ok_or_else(|| "the signature is not 64 bytes of base64".to_owned())?;
-    let key = AgentKey::from_bytes(public_key).map_err(|_| "the announced key is no Ed25519 key".to_owned())?;
-    key.verify_typed(PAYLOAD_TYPE, &payload, &sig).map_err(|_| "the signature does not verify under the announced key".to_owned())
+    let key =
+        AgentKey::from_bytes(public_key).map_err(|_| "the announced key is no Ed25519 key".to_owned())?;
+    key.verify_typed(PAYLOAD_TYPE, &payload, &sig)
+        .map_err(|_| "the signature does not verify under the announced key".to_owned())
 }

@@ -14,8 +14,8 @@ use super::lines::Lines;
 use super::manifest::{BAGIT as BAGIT_TEXT, FileRow, Manifest, SCHEMA, digests, read};
 use super::range::{self, Found, Stop};
 use super::{
-    AGENTS, BAG_DIGESTS, BAG_FILES, BAG_INFO, BAGIT, CHECKPOINT, ENTRIES, ENVELOPE, EXPORT, FILES, KEYS, MANIFEST,
-    POLICIES, RANGE_PROOF, TAG_DIGESTS, export_record, statement,
+    AGENTS, BAG_DIGESTS, BAG_FILES, BAG_INFO, BAGIT, CHECKPOINT, ENTRIES, ENVELOPE, EXPORT, FILES, KEYS,
+    MANIFEST, POLICIES, RANGE_PROOF, TAG_DIGESTS, export_record, statement,
 };
 use crate::evidence::report::Report;
 use crate::evidence::verify::check_checkpoint;
@@ -59,7 +59,12 @@ pub fn verify_bundle(
         }
     };
     let (scope, files) = (manifest.0.scope, manifest.0.files.len());
-    let detail = format!("{files} files; leaves {} to {} of {}", scope.from, scope.to.saturating_sub(1), manifest.0.origin);
+    let detail = format!(
+        "{files} files; leaves {} to {} of {}",
+        scope.from,
+        scope.to.saturating_sub(1),
+        manifest.0.origin
+    );
     report.passed("manifest and bag name every file by its digest", detail);
     bundle.verify(&mut report, &manifest.0, &manifest.1, trust, progress);
     report
@@ -116,7 +121,11 @@ struct Proven {
 
 impl Bundle<'_> {
     fn placed(&self, name: &str) -> Result<&Placed, String> {
-        self.placed.iter().take(FILES.len()).find(|placed| placed.member.name == name).ok_or_else(|| format!("{name} is missing"))
+        self.placed
+            .iter()
+            .take(FILES.len())
+            .find(|placed| placed.member.name == name)
+            .ok_or_else(|| format!("{name} is missing"))
     }
 
     fn content(&self, name: &str) -> Result<Vec<u8>, String> {
@@ -134,7 +143,8 @@ impl Bundle<'_> {
             return Err(format!("{MANIFEST}: its range is empty"));
         }
         let members = || self.placed.iter().map(|placed| &placed.member);
-        let signed = members().skip(BAG_FILES).filter(|member| ![MANIFEST, ENVELOPE].contains(&member.name.as_str()));
+        let signed =
+            members().skip(BAG_FILES).filter(|member| ![MANIFEST, ENVELOPE].contains(&member.name.as_str()));
         if !signed.map(FileRow::of).eq(manifest.files.iter().cloned()) {
             return Err(format!("{MANIFEST}: its files are not those that are there"));
         }
@@ -162,7 +172,8 @@ impl Bundle<'_> {
         trust: Option<&TrustPolicy>,
         progress: &mut dyn FnMut(u64, u64),
     ) {
-        let note = self.content(CHECKPOINT).and_then(|note| String::from_utf8(note).map_err(|e| e.to_string()));
+        let note =
+            self.content(CHECKPOINT).and_then(|note| String::from_utf8(note).map_err(|e| e.to_string()));
         let note = match note {
             Ok(note) => note,
             Err(problem) => return report.failed("checkpoint can be read", problem),
@@ -177,12 +188,15 @@ impl Bundle<'_> {
             Ok(proven) => proven,
             Err(problem) => return report.failed(name, problem),
         };
-        let detail = format!("{} agents and keys of agents, {} policies", proven.agents.len(), proven.policies.len());
+        let detail =
+            format!("{} agents and keys of agents, {} policies", proven.agents.len(), proven.policies.len());
         report.passed(name, detail);
         let name = "manifest is signed by the key that the log announced";
         let envelope = self.content(ENVELOPE);
         match envelope.and_then(|envelope| statement::verify(&envelope, manifest, bytes, &proven.key)) {
-            Ok(()) => report.passed(name, format!("leaf {}, key {}", manifest.key, statement::key_id(&proven.key))),
+            Ok(()) => {
+                report.passed(name, format!("leaf {}, key {}", manifest.key, statement::key_id(&proven.key)))
+            }
             Err(problem) => return report.failed(name, problem),
         }
         self.verify_range(report, manifest, &checkpoint, &proven, progress);
@@ -210,17 +224,24 @@ impl Bundle<'_> {
             Err(problem) => return report.failed(name, problem),
         }
         let revealed = self.placed.get(FILES.len()..).unwrap_or_default();
-        let walked = range::walk(self.source, entries, revealed, scope.from, &manifest.origin, &proven.agents);
+        let walked =
+            range::walk(self.source, entries, revealed, scope.from, &manifest.origin, &proven.agents);
         let found = match walked {
             Ok(found) => found,
             Err(Stop::Link(problem)) => return report.failed("entries follow from each other", problem),
             Err(Stop::Shown(problem)) => return report.failed("what is shown is what was sealed", problem),
         };
-        report.passed("entries follow from each other", format!("{} intents of {} agents", found.tally.intents, found.tally.agent_count()));
+        report.passed(
+            "entries follow from each other",
+            format!("{} intents of {} agents", found.tally.intents, found.tally.agent_count()),
+        );
         let shown = &found.shown;
         report.passed(
             "what is shown is what was sealed",
-            format!("{} documents whole, {} in part, {} evaluations", shown.documents, shown.partial, shown.evaluations),
+            format!(
+                "{} documents whole, {} in part, {} evaluations",
+                shown.documents, shown.partial, shown.evaluations
+            ),
         );
         conclude(report, manifest, proven, found);
     }
@@ -239,7 +260,9 @@ impl Bundle<'_> {
         let mut key = None;
         let mut replaced = None;
         self.leaves(KEYS, checkpoint, &mut |leaf, entry| {
-            let Entry::Key(entry) = entry else { return Err(format!("leaf {} announces no key", leaf.index)) };
+            let Entry::Key(entry) = entry else {
+                return Err(format!("leaf {} announces no key", leaf.index));
+            };
             if entry.replaces != replaced {
                 return Err(format!("leaf {} replaces another key than the one before it", leaf.index));
             }
@@ -253,8 +276,11 @@ impl Bundle<'_> {
         let key = key.filter(|_| replaced == Some(manifest.key));
         let mut agents = BTreeMap::new();
         self.leaves(AGENTS, checkpoint, &mut |leaf, entry| {
-            let Entry::Agent(entry) = entry else { return Err(format!("leaf {} registers no agent", leaf.index)) };
-            let commitment = entry.declared.ok_or_else(|| format!("leaf {} ends a registration", leaf.index))?;
+            let Entry::Agent(entry) = entry else {
+                return Err(format!("leaf {} registers no agent", leaf.index));
+            };
+            let commitment =
+                entry.declared.ok_or_else(|| format!("leaf {} ends a registration", leaf.index))?;
             let record = leaf.record(&commitment)?;
             let name = record.get("agent").and_then(Value::as_str);
             let name = name.ok_or_else(|| format!("leaf {} shows no name", leaf.index))?.to_owned();
@@ -264,12 +290,14 @@ impl Bundle<'_> {
         let mut policies = BTreeSet::new();
         self.leaves(POLICIES, checkpoint, &mut |leaf, entry| {
             let Entry::Policy(entry) = entry else { return Err(format!("leaf {} is no policy", leaf.index)) };
-            check_policy(&leaf.record(&entry.declared)?).map_err(|e| format!("the policy of leaf {}: {e}", leaf.index))?;
+            check_policy(&leaf.record(&entry.declared)?)
+                .map_err(|e| format!("the policy of leaf {}: {e}", leaf.index))?;
             policies.insert(leaf.index);
             Ok(())
         })?;
         Ok(Proven {
-            key: key.ok_or_else(|| "the manifest names no bundle key, or one that was replaced".to_owned())?,
+            key: key
+                .ok_or_else(|| "the manifest names no bundle key, or one that was replaced".to_owned())?,
             agents,
             policies,
             export_record: export.record(&entry.declared)?,
@@ -329,12 +357,18 @@ fn conclude(report: &mut Report, manifest: &Manifest, proven: &Proven, found: Fo
         return report.failed(name, "its counts are not those of the entries");
     }
     if named != tally.agents || proven.policies != tally.policies {
-        return report.failed(name, "an agent or policy that the range refers to is missing, or one too many is there");
+        return report.failed(
+            name,
+            "an agent or policy that the range refers to is missing, or one too many is there",
+        );
     }
     if proven.export_record != export_record(&manifest.scope, &shown, &digest.finish()) {
         return report.failed(name, "the log records another hand-out: of other documents or fields");
     }
-    report.passed(name, format!("counts, references, and the hand-out that the log records as leaf {}", manifest.export));
+    report.passed(
+        name,
+        format!("counts, references, and the hand-out that the log records as leaf {}", manifest.export),
+    );
     if shown.withheld > 0 {
         report.not_checked(format!("what the withheld documents of {} intents say", shown.withheld));
     }
@@ -345,19 +379,33 @@ fn conclude(report: &mut Report, manifest: &Manifest, proven: &Proven, found: Fo
         report.not_checked(format!("uniqueness and absence of fields in {without_shape} intents shown in part: their shape is not shown"));
     }
     if shown.evaluations < tally.intents {
-        report.not_checked(format!("facts and reasons of {} decisions: their evaluation is not opened", tally.intents - shown.evaluations));
+        report.not_checked(format!(
+            "facts and reasons of {} decisions: their evaluation is not opened",
+            tally.intents - shown.evaluations
+        ));
     }
     if signatures < tally.signed {
-        report.not_checked(format!("agents' signatures on {} of {} signed intents: they need the whole document", tally.signed - signatures, tally.signed));
+        report.not_checked(format!(
+            "agents' signatures on {} of {} signed intents: they need the whole document",
+            tally.signed - signatures,
+            tally.signed
+        ));
     }
     if tally.intents > tally.signed {
-        report.not_checked(format!("who declared {} intents that no agent signed: the service's word", tally.intents - tally.signed));
+        report.not_checked(format!(
+            "who declared {} intents that no agent signed: the service's word",
+            tally.intents - tally.signed
+        ));
     }
     if tally.not_understood > 0 {
         report.not_checked(format!("what {} entries say whose type is not understood", tally.not_understood));
     }
     let scope = manifest.scope;
-    report.not_checked(format!("leaves outside of {} to {}: completeness is of this range only", scope.from, scope.to - 1));
+    report.not_checked(format!(
+        "leaves outside of {} to {}: completeness is of this range only",
+        scope.from,
+        scope.to - 1
+    ));
     report.not_checked("the words of report.html: they are signed, and not derived again");
     report.not_checked("that decisions follow from their policies (an auditor's replay does that)");
     report.not_checked("actions that were never submitted, and whether actions happened as sealed");
