@@ -55,7 +55,7 @@ impl NamedFile {
 }
 
 impl ByteSource for NamedFile {
-    fn len(&self) -> std::io::Result<u64> {
+    fn length(&self) -> std::io::Result<u64> {
         self.0.len()
     }
 

@@ -28,6 +28,9 @@ use crate::record::entry::{ENTRY_VERSION, Entry, ExportEntry, ExportKind, KeyEnt
 use crate::record::field_tree::{FieldTree, Seed};
 use crate::record::time::Timestamp;
 
+/// Told a leaf's index and bytes.
+pub type TakeLeaf<'a, E> = dyn FnMut(u64, &[u8]) -> Result<(), E> + 'a;
+
 const KEY_FILE_MAX_BYTES: u64 = 64;
 
 impl Sequencer {
@@ -113,7 +116,7 @@ impl Ledger {
     pub fn for_each_entry<E: From<LedgerError>>(
         &self,
         scope: Scope,
-        take: &mut dyn FnMut(u64, &[u8]) -> Result<(), E>,
+        take: &mut TakeLeaf<'_, E>,
     ) -> Result<(), E> {
         let width = u64::from(TILE_WIDTH);
         let size = self.published().size;

@@ -65,6 +65,8 @@ pub use committer::SealedLeaf;
 #[cfg(feature = "server")]
 pub use error::LedgerError;
 #[cfg(feature = "server")]
+pub use hand_out::TakeLeaf;
+#[cfg(feature = "server")]
 pub use init::{Initialised, init, new_token};
 #[cfg(feature = "server")]
 pub use open::{LedgerOptions, OpenReport};

@@ -78,8 +78,8 @@ fn members(bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
 struct Whole<'a>(&'a [u8]);
 
 impl ByteSource for Whole<'_> {
-    fn len(&self) -> std::io::Result<u64> {
-        ByteSource::len(self.0)
+    fn length(&self) -> std::io::Result<u64> {
+        Ok(self.0.len() as u64)
     }
 
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> std::io::Result<()> {

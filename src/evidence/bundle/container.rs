@@ -28,7 +28,7 @@ pub trait ByteSource {
     ///
     /// # Errors
     /// What the system says.
-    fn len(&self) -> std::io::Result<u64>;
+    fn length(&self) -> std::io::Result<u64>;
 
     /// Fills the buffer from `offset` on.
     ///
@@ -38,8 +38,8 @@ pub trait ByteSource {
 }
 
 impl ByteSource for [u8] {
-    fn len(&self) -> std::io::Result<u64> {
-        Ok(<[u8]>::len(self) as u64)
+    fn length(&self) -> std::io::Result<u64> {
+        Ok(self.len() as u64)
     }
 
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> std::io::Result<()> {
@@ -214,7 +214,7 @@ pub fn read(
     source: &dyn ByteSource,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Vec<Placed>, ContainerError> {
-    let length = source.len()?;
+    let length = source.length()?;
     let mut placed: Vec<Placed> = Vec::new();
     let mut at = 0;
     loop {

@@ -195,7 +195,7 @@ impl Bundle<'_> {
         let envelope = self.content(ENVELOPE);
         match envelope.and_then(|envelope| statement::verify(&envelope, manifest, bytes, &proven.key)) {
             Ok(()) => {
-                report.passed(name, format!("leaf {}, key {}", manifest.key, statement::key_id(&proven.key)))
+                report.passed(name, format!("leaf {}, key {}", manifest.key, statement::key_id(&proven.key)));
             }
             Err(problem) => return report.failed(name, problem),
         }
