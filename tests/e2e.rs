@@ -17,6 +17,8 @@
 
 #[path = "e2e/agents.rs"]
 mod agents;
+#[path = "e2e/described.rs"]
+mod described;
 #[path = "e2e/http.rs"]
 mod http;
 #[path = "e2e/process.rs"]
@@ -32,12 +34,16 @@ mod demo;
 mod errors;
 #[path = "e2e/evidence.rs"]
 mod evidence;
+#[path = "e2e/export_tiles.rs"]
+mod export_tiles;
 #[path = "e2e/failed_writes.rs"]
 mod failed_writes;
 #[path = "e2e/leaves.rs"]
 mod leaves;
 #[path = "e2e/log_reads.rs"]
 mod log_reads;
+#[path = "e2e/metrics.rs"]
+mod metrics;
 #[path = "e2e/retries.rs"]
 mod retries;
 #[path = "e2e/secrecy.rs"]
@@ -46,5 +52,7 @@ mod secrecy;
 mod signed;
 #[path = "e2e/starting.rs"]
 mod starting;
+#[path = "e2e/surface.rs"]
+mod surface;
 #[path = "e2e/walking.rs"]
 mod walking;

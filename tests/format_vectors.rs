@@ -17,9 +17,11 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use foreseal::disk::{DirMode, Disk, FaultyDisk, FileMode, OpenMode};
-use foreseal::journal::{Frame, Position, SealedPayload};
+use foreseal::journal::{
+    AES_256_GCM, Frame, FrameKey, FrameView, Position, SealedPayload, XCHACHA20_POLY1305,
+};
 use foreseal::ledger::checked_file::CheckedFile;
-use foreseal::ledger::keyring::{Ciphertext, Keyring};
+use foreseal::ledger::keyring::{Ciphertext, Keyring, KeyringError};
 use foreseal::ledger::layout::Layout;
 use foreseal::ledger::packs::Packs;
 use foreseal::ledger::payload::Payload;
@@ -223,7 +225,7 @@ fn payload_of(v: &Value) -> Payload {
 
 #[test]
 fn key_files_open_and_the_payload_under_them() {
-    let v = vector("keys/at-rest.json");
+    let (v, journal) = (vector("keys/at-rest.json"), vector("data-directory/journal.json"));
     let layout = Layout::new(Path::new("/ledger"), None);
     let disk = FaultyDisk::new(1);
     for directory in [&layout.keys, &layout.epochs()] {
@@ -238,9 +240,17 @@ fn key_files_open_and_the_payload_under_them() {
         let tag = keyring.session_tag(number(row, "/agent"), text(row, "/session"));
         assert_eq!(serde_json::to_value(tag).unwrap(), row["tag"]);
     }
+    let view = {
+        let (frame, at) = (list(&journal, "/frames")[0].clone(), Position { segment: 0, offset: 4096 });
+        let mut bytes = hex::decode(text(&frame, "/frame")).unwrap();
+        bytes.resize(4096, 0);
+        FrameView::parse(bytes, at).unwrap()
+    };
+    assert!(view.is_tagged_by(keyring.frame_key()), "the key file holds the key of the vectors");
     let sealed = |bytes| Ciphertext {
         epoch: number(&v, "/payload/epoch") as u32,
         kid: fixed(&v, "/payload/kid"),
+        aead: AES_256_GCM,
         bytes,
     };
     let id = Uuid::parse_str(text(&v, "/payload/id")).unwrap();
@@ -253,6 +263,10 @@ fn key_files_open_and_the_payload_under_them() {
         flipped[byte] ^= 1;
         assert!(keyring.open_payload(&sealed(flipped), id.as_bytes()).is_err(), "byte {byte}");
     }
+    // The journal knows a second cipher, which this software does not use: it is named, and not tried as the first.
+    let other = Ciphertext { aead: XCHACHA20_POLY1305, ..sealed(ciphertext.clone()) };
+    let refused = keyring.open_payload(&other, id.as_bytes()).map(drop);
+    assert!(matches!(refused, Err(KeyringError::Cipher(XCHACHA20_POLY1305))), "{refused:?}");
     assert!(keyring.open_payload(&sealed(ciphertext), &[0; 16]).is_err(), "under another id");
     assert!(Keyring::open(disk, &layout, "example.com/another").is_err(), "of another log");
 }
@@ -283,6 +297,7 @@ fn payload_plaintexts_have_this_form_and_their_class() {
 #[test]
 fn frames_are_these_bytes() {
     let v = vector("data-directory/journal.json");
+    let key = FrameKey::from_bytes(fixed(&vector("keys/at-rest.json"), "/journal_key"));
     let hexed = |value: &Value, pointer| hex::decode(text(value, pointer)).unwrap();
     for case in list(&v, "/frames") {
         let payloads: Vec<SealedPayload> = list(case, "/payloads")
@@ -304,12 +319,15 @@ fn frames_are_these_bytes() {
         };
         let at = Position { segment: number(case, "/segment"), offset: number(case, "/offset") };
         let mut bytes = Vec::new();
-        let hash = frame.encode(at, &hexed(case, "/previous").try_into().unwrap(), &mut bytes).unwrap();
+        let previous = hexed(case, "/previous").try_into().unwrap();
+        let hash = frame.encode(at, &previous, &key, &mut bytes).unwrap();
         assert_eq!(hex::encode(hash), text(case, "/hash"), "{}", text(case, "/about"));
         let wanted = hexed(case, "/frame");
         assert_eq!(bytes[..wanted.len()], wanted[..], "{}", text(case, "/about"));
         assert_eq!(bytes.len(), 4096);
         assert!(bytes[wanted.len()..].iter().all(|byte| *byte == 0));
+        let view = FrameView::parse(bytes, at).unwrap();
+        assert!(view.is_tagged_by(&key) && !view.is_tagged_by(&FrameKey::from_bytes([0; 32])));
     }
 }
 

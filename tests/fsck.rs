@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use foreseal::disk::{Disk, FaultyDisk};
+use foreseal::disk::{DirMode, Disk, FaultyDisk};
 use foreseal::evidence::{Report, Verdict};
 use foreseal::journal::{JournalOptions, Preparation};
 use foreseal::ledger::clock::SystemClock;
@@ -94,7 +94,11 @@ fn a_clean_ledger_passes_with_and_without_its_keys() {
     let operator = fsck(&disk, Keys::Layout, None);
     assert_eq!(operator.verdict, Verdict::Valid, "{operator:#?}");
     let opened = operator.checks.iter().find(|check| check.name.contains("keys open")).unwrap();
-    assert!(opened.detail.starts_with("303 payloads, 300 index rows,"), "{}", opened.detail);
+    assert!(
+        opened.detail.starts_with("303 payloads, 0 agents' signatures, 300 index rows,"),
+        "{}",
+        opened.detail
+    );
     assert_eq!(fsck(&disk, Keys::None, None).verdict, Verdict::Undecided, "no trust, no verdict");
     let files: Vec<String> = disk.paths().iter().map(|path| path.display().to_string()).collect();
     for part in ["index.redb", ".snap", "00000001.seg", "entries.pack", "hashes-0.pack"] {
@@ -147,6 +151,25 @@ fn a_foreign_key_a_truncated_pack_and_a_strange_file_do_not_pass() {
     assert_eq!(with("/d/tiles/hashes-0.pack", b""), Verdict::Undecided, "it can be written again");
     assert_eq!(with("/d/tiles/hashes-9.pack", b"x"), Verdict::Invalid);
     assert_eq!(with("/d/notes.txt", b"x"), Verdict::Invalid);
+}
+
+/// What a file system and a person put there is no tampering.
+#[test]
+fn a_note_in_the_trust_policy_and_the_root_of_a_file_system_pass() {
+    let disk = ledger();
+    let trust_policy = trust(&disk);
+    let text = String::from_utf8(disk.contents(&layout().trust()).unwrap()).unwrap();
+    let noted = format!("# made on Monday\n\n{text}# ask the operator\n");
+    disk.place(&layout().trust(), noted.as_bytes()).unwrap();
+    disk.create_dir_all(Path::new("/d/lost+found"), DirMode::Shared).unwrap();
+    let report = fsck(&disk, Keys::None, Some(&trust_policy));
+    assert_eq!(report.verdict, Verdict::Valid, "{report:#?}");
+    disk.place(&layout().trust(), format!("#{text}").as_bytes()).unwrap();
+    assert_eq!(fsck(&disk, Keys::None, Some(&trust_policy)).verdict, Verdict::Invalid, "its key is gone");
+    let file = ledger();
+    let trust_policy = trust(&file);
+    file.place(Path::new("/d/lost+found"), b"x").unwrap();
+    assert_eq!(fsck(&file, Keys::None, Some(&trust_policy)).verdict, Verdict::Invalid, "a file of that name");
 }
 
 #[test]

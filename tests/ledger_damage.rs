@@ -16,6 +16,9 @@
 #[allow(dead_code, unreachable_pub)]
 mod support;
 
+#[path = "ledger_damage/forged.rs"]
+mod forged;
+
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,16 +27,17 @@ use foreseal::disk::{Fault, FaultyDisk, OpKind, Trigger};
 use foreseal::evidence::Verdict;
 use foreseal::evidence::audit::tile_path;
 use foreseal::journal::{
-    Append, Expected, Frame, Journal, JournalError, RecoverError, Resume, SegmentedJournal,
+    Frame, FrameKey, JournalError, Position, RecoverError, SealedPayload, frames_from, segment_file_name,
 };
 use foreseal::ledger::at_rest::for_each_leaf;
 use foreseal::ledger::fsck::Keys;
+use foreseal::ledger::keyring::Keyring;
 use foreseal::ledger::{Accepted, LedgerError, OpenError, SealedLeaf};
 use foreseal::merkle::{
     Frontier, TileKind, TilePath, encode_bundle, leaf_hash, verify_consistency, verify_inclusion,
 };
 use serde_json::json;
-use support::{Desk, Site, TestAgent, admit, assert_whole, id, intent, permit_all};
+use support::{Desk, ORIGIN, Site, TestAgent, admit, assert_whole, id, intent, permit_all};
 
 const MANY: u64 = 530;
 
@@ -452,50 +456,4 @@ fn a_failed_write_poisons_and_shows() {
         drop(desk);
         assert_whole(&site, "after a poison");
     }
-}
-
-/// A frame that a hand with the journal's format, but without the ledger, puts behind the last one: all checksums, links
-/// and checkpoints hold, and only the keys tell that the leaf commits to nothing that is there.
-#[test]
-fn an_intent_without_its_payload_does_not_pass_with_the_keys() {
-    let site = Site::new(14);
-    site.init();
-    let desk = site.open();
-    let agent = desk.add_agent("mailer");
-    desk.seal(&agent, &intent("mailer", Some(id(1)), 1));
-    let leaf = desk.seal(&agent, &intent("mailer", Some(id(2)), 2));
-    drop(desk);
-    let mut entry: serde_json::Value = serde_json::from_slice(&leaf.entry).unwrap();
-    entry["id"] = id(3).to_string().into();
-    entry["prev"] = leaf.index.into();
-    entry["seq"] = 2.into();
-    let entry = foreseal::record::canonical::to_jcs(&entry).unwrap();
-    let mut last = Vec::new();
-    let (mut journal, _) = SegmentedJournal::open(
-        site.disk(),
-        &site.layout.journal(),
-        &site.options.journal,
-        &Resume::Beginning,
-        0,
-        &mut |_, frame| {
-            last = frame.checkpoint().to_vec();
-            Ok(())
-        },
-    )
-    .unwrap();
-    let head = journal.head();
-    let frame = Frame {
-        epoch: head.epoch,
-        first_index: head.size,
-        checkpoint: last,
-        entries: vec![entry],
-        payloads: Vec::new(),
-    };
-    let appended = journal.append(&Expected { epoch: head.epoch, size: head.size }, &frame);
-    assert!(matches!(appended, Append::Appended(_)), "{appended:?}");
-    drop(journal);
-    assert_eq!(support::checked(&site, Keys::None).verdict, Verdict::Valid, "an auditor cannot tell yet");
-    let report = support::checked(&site, Keys::Layout);
-    assert_eq!(report.verdict, Verdict::Invalid, "{report:#?}");
-    assert!(report.checks.iter().any(|check| check.detail.contains("payload is missing")), "{report:#?}");
 }

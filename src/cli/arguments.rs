@@ -20,6 +20,10 @@ pub(super) enum Command {
     /// Run the service
     #[cfg(feature = "server")]
     Serve(Serve),
+    /// Look at the service's configuration
+    #[cfg(feature = "server")]
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Register agents, give them new tokens, end their registration
     #[cfg(feature = "server")]
     #[command(subcommand)]
@@ -27,9 +31,6 @@ pub(super) enum Command {
     /// Submit one intent, or one a line, and print the answers
     #[cfg(feature = "server")]
     Submit(Submit),
-    /// Hand out a range of the log as one signed file
-    #[cfg(feature = "server")]
-    Export(Export),
     /// Verify a receipt, a bundle, or that two checkpoints lie on one history; offline
     #[command(subcommand)]
     Verify(Verify),
@@ -39,6 +40,8 @@ pub(super) enum Command {
     Inspect(Inspect),
     /// Check every byte of a data directory, with its keys
     Fsck(Fsck),
+    /// Hand out a range of the log as one signed file, or the whole log as plain tiles
+    Export(Export),
     /// See it work: an embedded ledger, example agents, receipts verified, a flipped byte caught
     #[cfg(feature = "server")]
     Demo(Demo),
@@ -89,6 +92,19 @@ pub(super) struct Serve {
     /// A TOML file with the same names (data, keys, listen, policies, public_log, origin, log_format)
     #[arg(long, env = "FORESEAL_CONFIG", value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
+}
+
+#[cfg(feature = "server")]
+#[derive(Debug, Subcommand)]
+pub(super) enum ConfigCommand {
+    /// Show what `serve` would run with and where each value comes from, and whether it could; changes nothing
+    Check {
+        #[command(flatten)]
+        serve: Serve,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// A running service, and who asks.
@@ -154,16 +170,16 @@ pub(super) struct Submit {
 
 #[cfg(feature = "server")]
 #[derive(Debug, Args)]
-pub(super) struct Export {
+pub(super) struct ExportBundle {
     /// The first leaf of the range
     #[arg(long, value_name = "N")]
-    pub(super) from: u64,
+    pub(super) from: Option<u64>,
     /// The leaf behind the last one of the range
     #[arg(long, value_name = "M")]
-    pub(super) to: u64,
+    pub(super) to: Option<u64>,
     /// Where to write the bundle; an existing file is not replaced
     #[arg(long, value_name = "FILE")]
-    pub(super) out: PathBuf,
+    pub(super) out: Option<PathBuf>,
     /// What to show: all, an intent's ID, or ID:/json/pointer for a field (ID: for the list of all fields); may be given
     /// several times
     #[arg(long, value_name = "WHAT")]
@@ -239,6 +255,9 @@ pub(super) struct Audit {
     /// A data directory, a directory of tiles, or a URL
     #[arg(value_name = "DIR|URL")]
     pub(super) log: String,
+    /// Audit a data directory only up to the first signed checkpoint of at least N leaves
+    #[arg(long, value_name = "N")]
+    pub(super) upto: Option<u64>,
     /// The tlog-policy file with the keys you trust
     #[arg(long, env = "FORESEAL_TRUST", value_name = "FILE")]
     pub(super) trust: Option<PathBuf>,
@@ -246,6 +265,47 @@ pub(super) struct Audit {
     #[cfg(feature = "remote")]
     #[arg(long, env = "FORESEAL_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub(super) token: Option<String>,
+    /// Only hash the leaves: for tlog-tiles logs whose leaves are not Foreseal's entries
+    #[arg(long)]
+    pub(super) opaque_leaves: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(super) struct Export {
+    #[command(subcommand)]
+    pub(super) what: Option<ExportWhat>,
+    #[cfg(feature = "server")]
+    #[command(flatten)]
+    pub(super) bundle: ExportBundle,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ExportWhat {
+    /// Write the log as plain C2SP tlog-tiles, with its checkpoint last
+    Tiles(ExportTiles),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExportTiles {
+    /// Where to; one that holds an older export of the same log is brought up to date
+    pub(super) directory: PathBuf,
+    /// The ledger's data directory, of a service that is stopped
+    #[arg(long, env = "FORESEAL_DATA", value_name = "DIR")]
+    pub(super) data: Option<PathBuf>,
+    /// A served log, or another directory of tiles
+    #[arg(long, value_name = "URL|DIR", conflicts_with = "data")]
+    pub(super) from: Option<String>,
+    /// The token for a served log
+    #[cfg(feature = "remote")]
+    #[arg(long, env = "FORESEAL_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub(super) token: Option<String>,
+    /// The tlog-policy file with the keys you trust [default: the data directory's own]
+    #[arg(long, env = "FORESEAL_TRUST", value_name = "FILE")]
+    pub(super) trust: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,

@@ -1,79 +1,209 @@
-//! `foreseal export`: a bundle from a running service, verified before it gets its name.
+//! `foreseal export tiles`: the log as plain files in the C2SP layout.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use serde_json::json;
 
-use super::agent::connect;
-use super::arguments::Export;
-use super::files::{self, NamedFile};
-use super::output::{self, Failure, data, status};
-use crate::disk::{Disk, FileMode, OpenMode, RealDisk, temporary_path};
-use crate::evidence::Verdict;
-use crate::evidence::bundle::verify_bundle;
+use super::arguments::{Export, ExportTiles, ExportWhat};
+use super::files;
+use super::output::{self, Failure, data, fail};
+use super::readers::TileDirectory;
+use crate::disk::{Disk, FileMode, create_dir_durably, read_file, write_file_atomically};
+use crate::evidence::audit::{LogReader, ReadLogError};
+use crate::evidence::mirror::{BundledLeaves, LeafSource, MirrorError, TileWriter, mirror};
+use crate::ledger::at_rest;
+use crate::ledger::layout::Layout;
+use crate::note::TrustPolicy;
+
+/// Larger than any bundle.
+const RESOURCE_MAX_BYTES: u64 = 17 << 20;
 
 pub(super) fn run(what: &Export) -> Result<ExitCode, Failure> {
-    let trust = files::trust(what.trust.as_deref())?;
-    let failed = |error: &dyn std::fmt::Display| {
-        Failure::new(
-            format!("{}: {error}", what.out.display()),
-            "check that there is room, and that the folder can be written",
-        )
-    };
-    if RealDisk.exists(&what.out).map_err(|e| failed(&e))? {
-        return Err(failed(&"a file of this name is there, and evidence is not replaced"));
-    }
-    let remote = connect(&what.connection)?;
-    let aside = temporary_path(&what.out);
-    if RealDisk.exists(&aside).map_err(|e| failed(&e))? {
-        RealDisk.remove(&aside).map_err(|e| failed(&e))?;
-    }
-    let file = RealDisk.open(&aside, OpenMode::CreateNew(FileMode::Private)).map_err(|e| failed(&e))?;
-    let body = json!({
-        "from": what.from, "to": what.to, "reveal": what.reveal, "reveal_evaluation": what.reveal_evaluation,
-    });
-    let mut offset = 0;
-    let received = remote.download("/v1/exports", body.to_string().as_bytes(), &mut |piece| {
-        file.write_all_at(piece, offset).map_err(|e| e.to_string())?;
-        offset += piece.len() as u64;
-        Ok(())
-    });
-    let kept = match received {
-        Ok(None) => file.sync_all().map_err(|e| failed(&e)),
-        Ok(Some(problem)) => Err(Failure::new(problem.problem(), "docs/errors.md says what each code means")),
-        Err(error) => Err(Failure::new(
-            format!("the bundle did not arrive whole: {error}"),
-            "ask again; the log records each hand-out, this one too if it was begun",
-        )),
-    };
-    let checked = kept.and_then(|()| {
-        let report =
-            verify_bundle(&NamedFile::open(&aside)?, trust.as_ref(), &mut output::progress("verifying"));
-        let bad = match (&trust, report.verdict) {
-            // Without keys to hold it against, only that it arrived as it was made can be told.
-            (None, verdict) => verdict == Verdict::Invalid,
-            (Some(_), verdict) => !matches!(verdict, Verdict::Valid | Verdict::BelowPolicy),
-        };
-        if bad {
-            output::lines(&report).iter().for_each(|line| status(line));
-            return Err(Failure::new(
-                "what was received is no valid bundle",
-                "tell the service's operator; nothing was kept",
-            ));
+    match &what.what {
+        Some(ExportWhat::Tiles(what)) => tiles(what),
+        #[cfg(feature = "server")]
+        None => super::export_bundle::run(&what.bundle),
+        #[cfg(not(feature = "server"))]
+        None => {
+            Err(Failure::new("this build hands out no bundles", "it verifies them: `foreseal verify bundle`"))
         }
-        Ok(())
-    });
-    if let Err(failure) = checked {
-        let _ = RealDisk.remove(&aside);
-        return Err(failure);
     }
-    RealDisk.rename(&aside, &what.out).map_err(|e| failed(&e))?;
-    data(&what.out.display().to_string());
-    status(&format!("{offset} bytes; leaves {} to {}", what.from, what.to.saturating_sub(1)));
-    if trust.is_none() {
-        status(
-            "not verified against a key: pass --trust FILE, or run `foreseal verify bundle FILE --trust FILE`",
-        );
+}
+
+fn tiles(what: &ExportTiles) -> Result<ExitCode, Failure> {
+    let disk = files::disk();
+    if at_rest::is_data_directory(&*disk, &what.directory) {
+        return Err(Failure::new(
+            format!("{} is a ledger's data directory", what.directory.display()),
+            "name a directory of its own for the tiles",
+        ));
     }
-    Ok(ExitCode::SUCCESS)
+    match (&what.data, &what.from) {
+        (_, Some(from)) => {
+            let trust = files::trust(what.trust.as_deref())?.ok_or_else(|| {
+                Failure::new(
+                    "a log is copied only when its checkpoint verifies, and no key to trust was given",
+                    "pass --trust FILE, the tlog-policy file you got from the log's operator out of band",
+                )
+            })?;
+            copy_log(what, &*reader(what, from)?, &trust)
+        }
+        (Some(data), None) => {
+            let own = Layout::new(data, None).trust();
+            let trust = files::trust(Some(what.trust.as_deref().unwrap_or(&own)))?;
+            let trust = trust.ok_or_else(|| Failure::new("no trust policy", "pass --trust FILE"))?;
+            copy_data(what, &disk, data, &trust)
+        }
+        (None, None) => Err(Failure::new("no log is named", "give --data DIR or --from URL|DIR")),
+    }
+}
+
+#[cfg(feature = "remote")]
+fn reader(what: &ExportTiles, from: &str) -> Result<Box<dyn LogReader>, Failure> {
+    Ok(if from.contains("://") {
+        Box::new(super::remote::Remote::new(from, what.token.as_deref()))
+    } else {
+        Box::new(TileDirectory::new(PathBuf::from(from)))
+    })
+}
+
+#[cfg(not(feature = "remote"))]
+fn reader(_: &ExportTiles, from: &str) -> Result<Box<dyn LogReader>, Failure> {
+    if from.contains("://") {
+        return Err(Failure::new(
+            "this build has no network",
+            "build with --features remote, or name a directory",
+        ));
+    }
+    Ok(Box::new(TileDirectory::new(PathBuf::from(from))))
+}
+
+fn copy_log(what: &ExportTiles, reader: &dyn LogReader, trust: &TrustPolicy) -> Result<ExitCode, Failure> {
+    let note = reader.checkpoint().map_err(|error| {
+        Failure::new(error.to_string(), "check the address, and the token if the log is not public")
+    })?;
+    copy(what, &note, trust, &BundledLeaves(reader))
+}
+
+fn copy_data(
+    what: &ExportTiles,
+    disk: &Arc<dyn Disk>,
+    path: &Path,
+    trust: &TrustPolicy,
+) -> Result<ExitCode, Failure> {
+    let unreadable = |why: String| Failure::new(why, "run `foreseal fsck --data DIR` to see what is wrong");
+    let note = at_rest::last_checkpoint(&**disk, path).map_err(|error| unreadable(error.to_string()))?;
+    let note = note.ok_or_else(|| unreadable(format!("{} holds no checkpoint", path.display())))?;
+    copy(what, &note, trust, &JournalLeaves { disk: Arc::clone(disk), data: path.to_owned() })
+}
+
+fn copy(
+    what: &ExportTiles,
+    note: &str,
+    trust: &TrustPolicy,
+    leaves: &dyn LeafSource,
+) -> Result<ExitCode, Failure> {
+    let verified = trust.verify(note).map_err(|error| {
+        Failure::new(
+            format!("the log's checkpoint: {error}"),
+            "the --trust file must name the key of this log; nothing was written",
+        )
+    })?;
+    let mut writer = Directory { disk: files::disk(), root: what.directory.clone() };
+    let mut progress = output::progress("exporting");
+    match mirror(note, &verified.checkpoint, leaves, &mut writer, &mut progress) {
+        Ok(made) => {
+            if what.json {
+                let made = json!({
+                    "schema": "foreseal.export.tiles.v1",
+                    "origin": verified.checkpoint.origin,
+                    "size": made.size,
+                    "root": made.root.to_string(),
+                    "resources": made.resources,
+                    "directory": what.directory,
+                });
+                data(&serde_json::to_string_pretty(&made).unwrap_or_default());
+            } else {
+                let directory = what.directory.display();
+                data(&format!(
+                    "{} leaves, root {}, in {} tiles and bundles, in {directory}",
+                    made.size, made.root, made.resources
+                ));
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) => {
+            let is_proof = is_proof(&error);
+            let hint = "no checkpoint was written: the directory is not a copy of this log";
+            let code = fail(&Failure::new(error.to_string(), hint));
+            Ok(if is_proof { ExitCode::from(1) } else { code })
+        }
+    }
+}
+
+/// Whether the error shows that the log is not what was signed, and not merely that it could not be read or written.
+fn is_proof(error: &MirrorError) -> bool {
+    match error {
+        MirrorError::Read(ReadLogError::Unreachable { .. }) | MirrorError::Write { .. } => false,
+        MirrorError::Read(_) | MirrorError::Bundle(_) | MirrorError::Root { .. } => true,
+    }
+}
+
+/// The leaves of a data directory, from its journal.
+struct JournalLeaves {
+    disk: Arc<dyn Disk>,
+    data: PathBuf,
+}
+
+impl LeafSource for JournalLeaves {
+    fn for_each_leaf(
+        &self,
+        size: u64,
+        visit: &mut dyn FnMut(&[u8]) -> Result<(), MirrorError>,
+    ) -> Result<(), MirrorError> {
+        use std::ops::ControlFlow;
+        let mut outcome = Ok(());
+        let read = at_rest::for_each_leaf(&*self.disk, &self.data, &mut |index, leaf| {
+            if index >= size {
+                return ControlFlow::Break(());
+            }
+            outcome = visit(leaf);
+            if outcome.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        outcome?;
+        read.map_err(|error| {
+            let what = self.data.display().to_string();
+            MirrorError::Read(ReadLogError::Unreachable { what, why: error.to_string() })
+        })
+    }
+}
+
+/// A directory of tiles that is being written.
+struct Directory {
+    disk: Arc<dyn Disk>,
+    root: PathBuf,
+}
+
+impl TileWriter for Directory {
+    fn write(&mut self, name: &str, bytes: &[u8]) -> Result<(), String> {
+        let path = self.root.join(name);
+        if self.disk.exists(&path).map_err(|e| e.to_string())? {
+            let there = read_file(&*self.disk, &path, RESOURCE_MAX_BYTES).map_err(|e| e.to_string())?;
+            if there == bytes {
+                return Ok(());
+            }
+            // A tile of one width never changes; only the checkpoint does.
+            if name != "checkpoint" {
+                return Err(
+                    "it is there already with other bytes: the directory is of another history".to_owned()
+                );
+            }
+        } else if let Some(parent) = path.parent() {
+            create_dir_durably(&*self.disk, parent, crate::disk::DirMode::Shared)
+                .map_err(|e| e.to_string())?;
+        }
+        write_file_atomically(&*self.disk, &path, bytes, FileMode::Shared).map_err(|e| e.to_string())
+    }
 }

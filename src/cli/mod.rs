@@ -18,9 +18,12 @@ mod audit;
 #[cfg(feature = "server")]
 mod config;
 #[cfg(feature = "server")]
-mod demo;
+mod config_check;
 #[cfg(feature = "server")]
+mod demo;
 mod export;
+#[cfg(feature = "server")]
+mod export_bundle;
 mod files;
 mod fsck;
 #[cfg(feature = "server")]
@@ -40,6 +43,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+#[cfg(feature = "server")]
+use arguments::ConfigCommand;
 use arguments::{Arguments, Command};
 use output::{Failure, fail};
 
@@ -63,16 +68,17 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Audit(what) => audit::run(&what),
         Command::Inspect(what) => inspect::run(&what),
         Command::Fsck(what) => fsck::run(&what),
+        Command::Export(what) => export::run(&what),
         #[cfg(feature = "server")]
         Command::Init(what) => init::run(&what),
         #[cfg(feature = "server")]
         Command::Serve(what) => serve::run(what),
         #[cfg(feature = "server")]
+        Command::Config(ConfigCommand::Check { serve, json }) => config_check::run(serve, json),
+        #[cfg(feature = "server")]
         Command::Agent(what) => agent::run(&what),
         #[cfg(feature = "server")]
         Command::Submit(what) => submit::run(&what),
-        #[cfg(feature = "server")]
-        Command::Export(what) => export::run(&what),
         #[cfg(feature = "server")]
         Command::Demo(what) => demo::run(&what),
     }

@@ -7,8 +7,9 @@ use serde_json::Value;
 
 use crate::evidence::audit::{LogReader, ReadLogError};
 use crate::merkle::{Hash, TilePath};
+use crate::record::limits;
 
-const TIMEOUT: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_millis(limits::REQUEST_MAX_MS);
 #[cfg(feature = "server")]
 const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 const BODY_MAX_BYTES: u64 = 64 << 20;

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sd_notify::NotifyState;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -28,6 +29,8 @@ use crate::service::{Caller, Service};
 const POISON_CHECK: Duration = Duration::from_millis(50);
 /// Time for answers already on their way when the service stops because of a failed write.
 const POISON_GRACE: Duration = Duration::from_millis(500);
+/// Time for closing what can be closed after a failed write. A disk that hangs does not keep the process.
+const POISON_CLOSE: Duration = Duration::from_secs(5);
 
 pub(super) fn run(arguments: Serve) -> Result<ExitCode, Failure> {
     let config = Config::settle(arguments)?;
@@ -40,7 +43,13 @@ pub(super) fn run(arguments: Serve) -> Result<ExitCode, Failure> {
     let (ledger, report) = open(&layout)?;
     log_opening(&ledger, &report);
     let service = Arc::new(Service::new(Arc::new(ledger), config.public_log));
-    runtime()?.block_on(serve(&config, service))
+    let ledger = Arc::clone(service.ledger());
+    let ended = runtime()?.block_on(serve(&config, service));
+    if ledger.poisoned().is_some() {
+        // Before anything was served: the first entries could not be written.
+        end_poisoned(&ledger, true);
+    }
+    ended
 }
 
 /// The runtime of the service's front.
@@ -87,7 +96,27 @@ async fn serve(config: &Config, service: Arc<Service>) -> Result<ExitCode, Failu
         service.ledger().origin(),
         published.size
     ));
-    serve_until_stopped(listener, service, signals).await
+    let supervisor = tokio::spawn(tell_supervisor(Arc::clone(service.ledger())));
+    let ended = serve_until_stopped(listener, service, signals).await;
+    supervisor.abort();
+    ended
+}
+
+/// Tells systemd, where it started the service, that it is ready, and then that it lives for as long as it seals. One that
+/// has poisoned itself falls silent; it is about to end by itself.
+async fn tell_supervisor(ledger: Arc<Ledger>) {
+    let tell = |state| {
+        // A supervisor that cannot be told restarts the service, which loses nothing.
+        if let Err(error) = sd_notify::notify(&[state]) {
+            tracing::warn!("telling the supervisor: {error}");
+        }
+    };
+    tell(NotifyState::Ready);
+    let Some(patience) = sd_notify::watchdog_enabled() else { return };
+    while ledger.poisoned().is_none() {
+        tell(NotifyState::Watchdog);
+        tokio::time::sleep(patience / 3).await;
+    }
 }
 
 /// Serves until a signal or a failed write, then seals what is in hand.
@@ -100,7 +129,10 @@ pub(super) async fn serve_until_stopped(
     let watched = Arc::clone(&ledger);
     let stop = async move {
         tokio::select! {
-            () = signals => tracing::info!("stopping"),
+            () = signals => {
+                tracing::info!("stopping");
+                let _ = sd_notify::notify(&[NotifyState::Stopping]);
+            }
             () = poisoned(&watched) => {}
         }
     };
@@ -109,29 +141,34 @@ pub(super) async fn serve_until_stopped(
         served = serving => served.err().map(|error| error.to_string()),
         () = async { poisoned(&ledger).await; tokio::time::sleep(POISON_GRACE).await } => None,
     };
-    if let Some(reason) = ledger.poisoned() {
-        let _ = fail(&Failure::new(
-            format!("sealing stopped after a failed write: {reason}"),
-            "check the disk, run `foreseal fsck`, then start again: recovery verifies what is on disk",
-        ));
-        return Ok(ExitCode::from(EXIT_POISONED));
-    }
-    let stopped = tokio::task::spawn_blocking(move || {
-        ledger.stop();
-        ledger.poisoned().map(str::to_owned)
-    });
-    match (stopped.await, failed) {
-        (Ok(None), None) => Ok(ExitCode::SUCCESS),
-        (Ok(Some(reason)), _) => {
-            let _ = fail(&Failure::new(
-                format!("the last write failed: {reason}"),
-                "run `foreseal fsck`, then start again",
-            ));
-            Ok(ExitCode::from(EXIT_POISONED))
+    let stopping = Arc::clone(&ledger);
+    let mut stopped = tokio::task::spawn_blocking(move || stopping.stop());
+    let ended = tokio::select! {
+        ended = &mut stopped => ended,
+        () = poisoned(&ledger) => {
+            let closed = tokio::time::timeout(POISON_CLOSE, stopped).await;
+            end_poisoned(&ledger, closed.is_ok())
         }
-        (Ok(None), Some(error)) => Err(Failure::new(format!("serving: {error}"), "see the message")),
+    };
+    if ledger.poisoned().is_some() {
+        end_poisoned(&ledger, true);
+    }
+    match (ended, failed) {
+        (Ok(()), None) => Ok(ExitCode::SUCCESS),
+        (Ok(()), Some(error)) => Err(Failure::new(format!("serving: {error}"), "see the message")),
         (Err(error), _) => Err(Failure::new(error.to_string(), "report this as a defect")),
     }
+}
+
+/// Ends the process here and now: whatever still holds the ledger would wait for a thread that may never come back.
+fn end_poisoned(ledger: &Ledger, closed: bool) -> ! {
+    let reason = ledger.poisoned().unwrap_or("unknown");
+    let hanging = if closed { "" } else { " (a thread of the ledger does not end; it was left behind)" };
+    let _ = fail(&Failure::new(
+        format!("sealing stopped after a failed write: {reason}{hanging}"),
+        "check the disk, run `foreseal fsck`, then start again: recovery verifies what is on disk",
+    ));
+    std::process::exit(EXIT_POISONED.into())
 }
 
 async fn poisoned(ledger: &Ledger) {

@@ -30,7 +30,7 @@ pub use faulty::{Fault, FaultyDisk, Op, OpKind, OpOutcome, Survival, Trigger, Vo
 pub use real::RealDisk;
 pub use whole_file::{
     TEMPORARY_SUFFIX, create_dir_durably, read_file, remove_stale_temporaries, temporary_path,
-    write_file_atomically,
+    write_file_atomically, write_new_file,
 };
 
 /// Who may read a file that is created. An existing file keeps the mode it has.

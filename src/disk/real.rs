@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -26,6 +26,14 @@ use super::{DirMode, Disk, DiskFile, DiskLock, EntryKind, FileMode, Held, OpenMo
 pub struct RealDisk;
 
 impl RealDisk {
+    /// The permission bits of what a path names, as `chmod` writes them.
+    ///
+    /// # Errors
+    /// `NotFound`, or what the system says.
+    pub fn permission_bits(&self, path: &Path) -> io::Result<u32> {
+        Ok(std::fs::metadata(path)?.permissions().mode() & 0o777)
+    }
+
     /// Removes a directory and everything in it; nothing there is no error. For copies that a person asked for: no
     /// room that keeps data removes a directory.
     ///
@@ -109,7 +117,19 @@ impl Disk for RealDisk {
     }
 
     fn lock_exclusive(&self, path: &Path) -> io::Result<Option<DiskLock>> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+        let file = match opened {
+            // Who may only read, an auditor, locks what is there.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+                ) =>
+            {
+                File::open(path)?
+            }
+            opened => opened?,
+        };
         match file.try_lock() {
             Ok(()) => Ok(Some(DiskLock::holding(LockedFile { _file: file }))),
             Err(TryLockError::WouldBlock) => Ok(None),

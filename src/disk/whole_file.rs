@@ -44,6 +44,18 @@ pub fn read_file(disk: &dyn Disk, path: &Path, max_bytes: u64) -> io::Result<Vec
     Ok(bytes)
 }
 
+/// Makes a file that must not exist yet; of two who try, one gets `AlreadyExists`. Durable when it returns `Ok`; cut
+/// short, it leaves a file that is not whole.
+///
+/// # Errors
+/// `AlreadyExists`, or what the system says.
+pub fn write_new_file(disk: &dyn Disk, path: &Path, bytes: &[u8], mode: FileMode) -> io::Result<()> {
+    let file = disk.open(path, OpenMode::CreateNew(mode))?;
+    file.write_all_at(bytes, 0)?;
+    file.sync_all()?;
+    disk.sync_dir(parent(path))
+}
+
 /// Replaces or creates a file so that, whatever happens, its name shows all of the old bytes or all of the new.
 /// Durable when it returns `Ok`. One writer per path at a time.
 ///

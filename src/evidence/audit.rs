@@ -2,9 +2,12 @@
 
 use std::num::NonZeroU8;
 
-use super::report::Report;
+use super::report::{Coverage, Report};
 use super::verify::check_checkpoint;
-use crate::merkle::{Frontier, Hash, Tile, TileKind, TilePath, leaf_hash, parse_bundle, tile_width};
+use crate::merkle::{
+    Frontier, GrowingTiles, Tile, TileError, TileKind, TilePath, encode_bundle, leaf_hash, parse_bundle,
+    tile_bytes, tile_width,
+};
 use crate::note::{Checkpoint, TrustPolicy};
 use crate::record::chain::Chain;
 use crate::record::entry::Entry;
@@ -52,9 +55,20 @@ pub enum ReadLogError {
     },
 }
 
+/// What the leaves of an audited log are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leaves {
+    /// Foreseal's entries: read, and their links followed. Anything else is a defect of the log.
+    Entries,
+    /// Anything: carried and hashed, as for any C2SP log. An audit does not fall back to this by itself, or whoever puts
+    /// one strange leaf at the front would be rid of every check of links.
+    Opaque,
+}
+
 /// Audits a log against the keys the verifier trusts. `progress` is told (leaves done, leaves in all).
 pub fn audit_log(
     reader: &dyn LogReader,
+    leaves: Leaves,
     trust: Option<&TrustPolicy>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Report {
@@ -67,7 +81,7 @@ pub fn audit_log(
         }
     };
     let Some(checkpoint) = check_checkpoint(&mut report, "checkpoint", &note, trust) else { return report };
-    let mut walk = Walk::new(checkpoint.size);
+    let mut walk = Walk::new(checkpoint.size, leaves);
     let outcome = walk.run(reader, progress);
     walk.conclude(&mut report, &checkpoint, outcome);
     add_limits(&mut report);
@@ -90,31 +104,33 @@ enum Stop {
     Entry(String),
 }
 
+impl From<TileError> for Stop {
+    fn from(error: TileError) -> Self {
+        Self::Tile(error.to_string())
+    }
+}
+
 /// The walk over all leaves: the tree as it grows, the links, and what differed.
-pub(crate) struct Walk {
+struct Walk {
     size: u64,
     done: u64,
     frontier: Frontier,
-    levels: Vec<Level>,
-    chain: Chain,
-}
-
-/// The tile being filled at one level, and how many were filled before it.
-struct Level {
-    index: u64,
-    tile: Tile,
+    growing: GrowingTiles,
+    /// Absent where leaves are opaque.
+    chain: Option<Chain>,
 }
 
 impl Walk {
-    pub(crate) fn new(size: u64) -> Self {
-        Self { size, done: 0, frontier: Frontier::new(), levels: Vec::new(), chain: Chain::default() }
+    fn new(size: u64, leaves: Leaves) -> Self {
+        let chain = (leaves == Leaves::Entries).then(Chain::default);
+        Self { size, done: 0, frontier: Frontier::new(), growing: GrowingTiles::new(), chain }
     }
 
     fn run(&mut self, reader: &dyn LogReader, progress: &mut dyn FnMut(u64, u64)) -> Result<(), Stop> {
         for bundle_index in 0..self.size.div_ceil(TILE_LEAVES) {
             let path = tile_path(TileKind::Entries, bundle_index, self.size)
                 .ok_or_else(|| Stop::Tile(format!("bundle {bundle_index} lies beyond the log's size")))?;
-            let bytes = reader.tile(&path).map_err(Stop::Read)?;
+            let bytes = read_resource(reader, &path).map_err(Stop::Read)?;
             let entries = parse_bundle(&bytes).map_err(|e| Stop::Tile(format!("{path}: {e}")))?;
             let expected = (self.size - bundle_index * TILE_LEAVES).min(TILE_LEAVES);
             if entries.len() as u64 != expected {
@@ -128,60 +144,41 @@ impl Walk {
             }
             progress(self.done, self.size);
         }
-        self.partial_tiles(reader)
+        let mut growing = self.growing.partial();
+        growing.try_for_each(|(level, index, tile)| compare(reader, level, index, tile, self.size))
     }
 
     fn leaf(&mut self, reader: &dyn LogReader, bytes: &[u8]) -> Result<(), Stop> {
-        let index = self.done;
-        let entry = Entry::parse(bytes).map_err(|e| Stop::Entry(format!("leaf {index}: {e}")))?;
-        self.chain.apply(&entry).map_err(|e| Stop::Entry(e.to_string()))?;
+        if let Some(chain) = &mut self.chain {
+            let index = self.done;
+            let entry = Entry::parse(bytes).map_err(|e| Stop::Entry(format!("leaf {index}: {e}")))?;
+            chain.apply(&entry).map_err(|e| Stop::Entry(e.to_string()))?;
+        }
         let hash = leaf_hash(bytes);
         self.frontier.append(hash);
         self.done += 1;
-        self.push(reader, hash)
-    }
-
-    /// Puts a hash into the tile of level 0; full tiles are compared and their root goes one level up.
-    fn push(&mut self, reader: &dyn LogReader, hash: Hash) -> Result<(), Stop> {
-        let mut carried = Some(hash);
-        let mut level = 0;
-        while let Some(hash) = carried.take() {
-            if self.levels.len() == level {
-                self.levels.push(Level { index: 0, tile: Tile::new() });
-            }
-            let Some(current) = self.levels.get_mut(level) else { return Ok(()) };
-            current.tile.push(hash).map_err(|e| Stop::Tile(e.to_string()))?;
-            if let Some(root) = current.tile.root() {
-                let full = std::mem::replace(&mut current.tile, Tile::new());
-                let index = current.index;
-                current.index += 1;
-                compare(reader, level, index, &full, self.size)?;
-                carried = Some(root);
-                level += 1;
-            }
-        }
-        Ok(())
-    }
-
-    fn partial_tiles(&self, reader: &dyn LogReader) -> Result<(), Stop> {
-        for (level, current) in self.levels.iter().enumerate() {
-            if current.tile.width() > 0 {
-                compare(reader, level, current.index, &current.tile, self.size)?;
-            }
-        }
-        Ok(())
+        // Full tiles are compared as they fill.
+        let filled = self.growing.push(hash)?;
+        filled.iter().try_for_each(|full| compare(reader, full.level, full.index, &full.tile, self.size))
     }
 
     fn conclude(self, report: &mut Report, checkpoint: &Checkpoint, outcome: Result<(), Stop>) {
         match outcome {
             Err(Stop::Read(error)) => return record_read_error(report, "every leaf can be read", &error),
             Err(Stop::Tile(problem)) => return report.failed("tiles agree with the leaves", problem),
-            Err(Stop::Entry(problem)) => return report.failed("entries are linked", problem),
+            Err(Stop::Entry(problem)) => {
+                report.hint.get_or_insert_with(|| {
+                    "a log of another kind is audited with --opaque-leaves, which hashes its leaves only"
+                        .to_owned()
+                });
+                return report.failed("entries are linked", problem);
+            }
             Ok(()) => {}
         }
         let root = self.frontier.root();
         if root == checkpoint.root {
             report.passed("leaves hash to the signed root", format!("{} leaves", self.done));
+            report.coverage = Some(Coverage { leaves: self.done, signed: checkpoint.size });
         } else {
             report.failed(
                 "leaves hash to the signed root",
@@ -189,25 +186,26 @@ impl Walk {
             );
             return;
         }
-        report.passed("tiles agree with the leaves", format!("{} levels", self.levels.len()));
+        report.passed("tiles agree with the leaves", format!("{} levels", self.growing.levels().len()));
+        let Some(chain) = self.chain else {
+            return report
+                .not_checked("what the leaves say, and the links between them: they were only hashed");
+        };
         report.passed(
             "entries are linked",
-            format!("{} agents, sequence numbers and times without a gap", self.chain.agent_count()),
+            format!("{} agents, sequence numbers and times without a gap", chain.agent_count()),
         );
-        if self.chain.not_understood() > 0 {
-            report.not_checked(format!(
-                "{} entries of a type that is not understood",
-                self.chain.not_understood()
-            ));
+        if chain.not_understood() > 0 {
+            report
+                .not_checked(format!("{} entries of a type that is not understood", chain.not_understood()));
         }
     }
 }
 
-fn compare(reader: &dyn LogReader, level: usize, index: u64, tile: &Tile, size: u64) -> Result<(), Stop> {
-    let level = u8::try_from(level).map_err(|_| Stop::Tile("more levels than a log can have".to_owned()))?;
+fn compare(reader: &dyn LogReader, level: u8, index: u64, tile: &Tile, size: u64) -> Result<(), Stop> {
     let path = tile_path(TileKind::Hashes { level }, index, size)
         .ok_or_else(|| Stop::Tile(format!("tile {level}/{index} lies beyond the log's size")))?;
-    let served = reader.tile(&path).map_err(Stop::Read)?;
+    let served = read_resource(reader, &path).map_err(Stop::Read)?;
     if served == tile.to_bytes() {
         return Ok(());
     }
@@ -216,6 +214,33 @@ fn compare(reader: &dyn LogReader, level: usize, index: u64, tile: &Tile, size: 
         Some(at) => format!("{path}: hash {at} is not that of the leaves below it"),
         None => format!("{path} has {} bytes, should have {}", served.len(), tile.bottom().len() * 32),
     }))
+}
+
+/// Reads a tile or bundle. A log may drop a partial one when the full one is there (C2SP tlog-tiles, "Partial Tiles"): then
+/// the full one's first part is it.
+///
+/// # Errors
+/// [`ReadLogError`]; a full bundle that cannot be cut is damaged.
+pub fn read_resource(reader: &dyn LogReader, path: &TilePath) -> Result<Vec<u8>, ReadLogError> {
+    let (missing, width) = match (reader.tile(path), path.width) {
+        (Err(ReadLogError::Missing(missing)), Some(width)) => (missing, usize::from(width.get())),
+        (answer, _) => return answer,
+    };
+    let whole = match reader.tile(&TilePath { width: None, ..*path }) {
+        Err(ReadLogError::Missing(_)) => return Err(ReadLogError::Missing(missing)),
+        other => other?,
+    };
+    let damaged = |why: String| ReadLogError::Damaged { what: path.to_string(), why };
+    match path.kind {
+        TileKind::Hashes { .. } => {
+            let part = whole.get(..tile_bytes(path.width.map_or(0, |width| u16::from(width.get()))));
+            part.map(<[u8]>::to_vec).ok_or_else(|| damaged("the full tile is shorter than it".to_owned()))
+        }
+        TileKind::Entries => {
+            let entries = parse_bundle(&whole).map_err(|error| damaged(error.to_string()))?;
+            encode_bundle(entries.into_iter().take(width)).map_err(|error| damaged(error.to_string()))
+        }
+    }
 }
 
 /// The path of a tile in a log of `size` leaves: full, or partial with its width. `None` where the log has none.

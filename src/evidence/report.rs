@@ -41,6 +41,15 @@ pub struct Check {
     pub detail: String,
 }
 
+/// How much of what was read a signed checkpoint vouches for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Coverage {
+    /// Leaves that were read.
+    pub leaves: u64,
+    /// Of these, leaves under a checkpoint that a trusted key signed: the first so many.
+    pub signed: u64,
+}
+
 /// The whole report. Serialised, it is `schemas/report.schema.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
@@ -52,6 +61,9 @@ pub struct Report {
     pub verdict: Verdict,
     /// Checks in the order they ran.
     pub checks: Vec<Check>,
+    /// How many leaves there are, and how many a signed checkpoint covers; where leaves were read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<Coverage>,
     /// What this verification did not establish.
     pub not_checked: Vec<String>,
     /// What to do next, where something is missing.
@@ -68,6 +80,7 @@ impl Report {
             subject,
             verdict: Verdict::Undecided,
             checks: Vec::new(),
+            coverage: None,
             not_checked: Vec::new(),
             hint: None,
         }

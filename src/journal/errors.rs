@@ -114,8 +114,8 @@ pub enum FrameFault {
     /// A count or length says more than the body holds.
     #[error("the body ends early")]
     BodyEnds,
-    /// The body goes on behind its last payload.
-    #[error("the body goes on behind its last payload")]
+    /// The body goes on behind its tag.
+    #[error("the body goes on behind its tag")]
     BodyTrailing,
     /// The checkpoint is longer than allowed.
     #[error("the checkpoint is too long")]
@@ -257,6 +257,12 @@ pub enum RecoverError {
         expected: FrameHash,
         /// The hash found.
         found: FrameHash,
+    },
+    /// A whole frame that no holder of the journal's key wrote: added or changed by hand, or the key is another's.
+    #[error("the frame at {position} does not carry this ledger's tag: it was not written with its keys")]
+    NotTagged {
+        /// The frame.
+        position: Position,
     },
     /// The caller's visitor refused a frame.
     #[error("frame at {position} refused: {source}")]

@@ -3,6 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use super::errors::FrameError;
+use super::tag::{FrameKey, TAG_BYTES};
 use super::{Position, parse::FrameHeader};
 
 /// Frames begin at multiples of this many bytes and are padded to it with zeros.
@@ -19,7 +20,7 @@ pub const AES_256_GCM: u8 = 1;
 pub const XCHACHA20_POLY1305: u8 = 2;
 
 pub(super) const MAGIC: [u8; 4] = *b"FSJ1";
-pub(super) const VERSION: u16 = 1;
+pub(super) const VERSION: u16 = 2;
 pub(super) const CRC_BYTES: usize = 4;
 /// A payload's fields before its ciphertext: entry, key epoch, cipher, kid, length.
 pub(super) const PAYLOAD_FIXED_BYTES: usize = 4 + 4 + 1 + 16 + 4;
@@ -75,7 +76,7 @@ impl Frame {
             .ok_or(FrameError::TooLarge { bytes: body, limit: FRAME_BYTES_MAX })
     }
 
-    /// Everything that can be wrong with the frame's parts; the body's length without checksum.
+    /// Everything that can be wrong with the frame's parts; the body's length with its tag, without checksum.
     fn checked_body_len(&self) -> Result<usize, FrameError> {
         let entries = self.entries.len();
         let last = u64::try_from(entries).ok().and_then(|count| self.first_index.checked_add(count));
@@ -86,7 +87,7 @@ impl Frame {
             let (bytes, limit) = (self.checkpoint.len(), CHECKPOINT_BYTES_MAX);
             return Err(FrameError::CheckpointTooLong { bytes, limit });
         }
-        let mut len = 4 + self.checkpoint.len();
+        let mut len = TAG_BYTES + 4 + self.checkpoint.len();
         for (number, entry) in self.entries.iter().enumerate() {
             if u16::try_from(entry.len()).is_err() {
                 return Err(FrameError::EntryTooLong { entry: number, bytes: entry.len() });
@@ -117,7 +118,7 @@ impl Frame {
         Ok(len)
     }
 
-    /// Replaces `out` by the frame's bytes for this place, padding included, with at most one allocation.
+    /// Replaces `out` by the frame's bytes for this place, tagged, padding included, with at most one allocation.
     /// Returns the frame's hash, which the next frame carries.
     ///
     /// # Errors
@@ -126,6 +127,7 @@ impl Frame {
         &self,
         at: Position,
         previous: &FrameHash,
+        key: &FrameKey,
         out: &mut Vec<u8>,
     ) -> Result<FrameHash, FrameError> {
         let total = self.encoded_len()?;
@@ -158,9 +160,14 @@ impl Frame {
             out.extend_from_slice(&short(payload.ciphertext.len()).to_be_bytes());
             out.extend_from_slice(&payload.ciphertext);
         }
+        // One pass: the frame's hash goes on where the tag's ends.
+        let mut hash = Sha256::new_with_prefix(&*out);
+        let tagged = out.len();
+        out.extend_from_slice(&key.tag(&hash.clone().finalize().into()));
         let crc = crc32c::crc32c(out.get(HEADER_BYTES..).unwrap_or_default());
         out.extend_from_slice(&crc.to_be_bytes());
-        let hash = Sha256::digest(&*out).into();
+        hash.update(out.get(tagged..).unwrap_or_default());
+        let hash = hash.finalize().into();
         out.resize(total, 0);
         Ok(hash)
     }

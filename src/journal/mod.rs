@@ -4,7 +4,8 @@
 //! and one fdatasync, read frames back, find the frame that holds an index, and after a crash decide
 //! what the log's bytes establish ([`recover`]).
 //!
-//! **Does not**: know what an entry, a checkpoint or a ciphertext means, verify signatures, keep keys, take the
+//! **Does not**: know what an entry, a checkpoint or a ciphertext means, verify signatures, keep the key that frames are
+//! tagged with ([`FrameKey`], the ledger's keyring does), take the
 //! data directory's lock (the ledger does), or retry. Segments are not retired yet.
 //!
 //! **May use**: `disk`.
@@ -15,6 +16,8 @@
 //! - Frames are written only into space that was zeros and synced before, never over anything.
 //! - Each frame names its own place and carries the hash of the one before: nothing can be moved, dropped in
 //!   the middle or mixed in from another journal without showing.
+//! - Each frame carries a tag under the journal's key, and recovery takes none without: who can write the directory
+//!   and holds no key can add nothing.
 //! - The parser accepts exactly what the encoder writes; accepted frames re-encode to themselves.
 //! - Recovery cuts off only what can have been torn by the last, unacknowledged write ([`recover`] has the rules).
 //!
@@ -28,6 +31,7 @@ mod read;
 mod recover;
 mod segment;
 mod segmented;
+mod tag;
 mod tail;
 #[cfg(test)]
 mod tests;
@@ -50,6 +54,7 @@ pub use read::{Frames, SegmentReader, frames_from, read_frame_at};
 pub use recover::{Recovered, Resume, TruncatedTail, VisitError, recover};
 pub use segment::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, segment_file_name};
 pub use segmented::{JournalOptions, PreparationCounts, SegmentedJournal};
+pub use tag::FrameKey;
 pub use verify::{Problem, VerifyReport, verify};
 
 /// A place in the journal: a byte offset in a numbered segment. Frames begin at multiples of 4,096.

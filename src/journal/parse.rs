@@ -10,6 +10,7 @@ use super::frame::{
     CHECKPOINT_BYTES_MAX, CRC_BYTES, FRAME_BYTES_MAX, Frame, FrameHash, HEADER_BYTES, MAGIC,
     PAYLOAD_FIXED_BYTES, SealedPayload, VERSION, known_cipher, padded,
 };
+use super::tag::{FrameKey, TAG_BYTES};
 
 const HEADER_CRC_AT: usize = HEADER_BYTES - CRC_BYTES;
 
@@ -117,6 +118,9 @@ pub struct FrameView {
     bytes: Vec<u8>,
     header: FrameHeader,
     hash: FrameHash,
+    /// SHA-256 of what the tag covers.
+    digest: [u8; 32],
+    tag: Range<usize>,
     checkpoint: Range<usize>,
     entries: Vec<Range<usize>>,
     payloads: Vec<PayloadSpan>,
@@ -150,7 +154,8 @@ impl FrameView {
     /// Reads the frame that should stand at `at`. `bytes` must be the whole of it, padding included.
     ///
     /// # Errors
-    /// Whatever is not exactly what [`Frame::encode`] writes, but for the chain, which needs the frame before.
+    /// Whatever is not exactly what [`Frame::encode`] writes, but for the chain, which needs the frame before, and the
+    /// tag, which needs the key ([`FrameView::is_tagged_by`]).
     pub fn parse(bytes: Vec<u8>, at: Position) -> Result<Self, BadFrame> {
         let header = FrameHeader::parse(&bytes, at)?;
         let bad = |at: usize, fault| Err(BadFrame { at: at as u64, fault });
@@ -168,9 +173,19 @@ impl FrameView {
         if let Some(at) = padding.iter().position(|byte| *byte != 0) {
             return bad(unpadded + at, FrameFault::Padding);
         }
-        let (checkpoint, entries, payloads) = parse_body(&header, body)?;
-        let hash = Sha256::digest(frame).into();
-        Ok(Self { bytes, header, hash, checkpoint, entries, payloads })
+        let Parts { checkpoint, entries, payloads, tag } = parse_body(&header, body)?;
+        let (before, rest) = frame.split_at_checked(tag.start).unwrap_or((frame, &[]));
+        let mut hash = Sha256::new_with_prefix(before);
+        let digest = hash.clone().finalize().into();
+        hash.update(rest);
+        let hash = hash.finalize().into();
+        Ok(Self { bytes, header, hash, digest, tag, checkpoint, entries, payloads })
+    }
+
+    /// Whether a holder of this key wrote the frame, for this place, behind that frame, with these bytes.
+    #[must_use]
+    pub fn is_tagged_by(&self, key: &FrameKey) -> bool {
+        key.verifies(&self.digest, self.part(&self.tag))
     }
 
     /// The header.
@@ -264,7 +279,12 @@ impl PayloadView<'_> {
     }
 }
 
-type Parts = (Range<usize>, Vec<Range<usize>>, Vec<PayloadSpan>);
+struct Parts {
+    checkpoint: Range<usize>,
+    entries: Vec<Range<usize>>,
+    payloads: Vec<PayloadSpan>,
+    tag: Range<usize>,
+}
 
 /// The body's parts, as ranges of the frame.
 fn parse_body(header: &FrameHeader, body: &[u8]) -> Result<Parts, BadFrame> {
@@ -303,10 +323,11 @@ fn parse_body(header: &FrameHeader, body: &[u8]) -> Result<Parts, BadFrame> {
         let len = cursor.u32()? as usize;
         payloads.push(PayloadSpan { entry, key_epoch, aead, kid, ciphertext: cursor.range(len)? });
     }
+    let tag = cursor.range(TAG_BYTES)?;
     if !cursor.rest.is_empty() {
         return Err(BadFrame { at: cursor.at as u64, fault: FrameFault::BodyTrailing });
     }
-    Ok((checkpoint, entries, payloads))
+    Ok(Parts { checkpoint, entries, payloads, tag })
 }
 
 /// Reads on, knowing how far it is from the frame's beginning.

@@ -50,7 +50,7 @@ impl Iterator for Frames<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         let step = self.walk.as_mut()?.step();
         if let Ok(Step::Frame(position, view)) = step {
-            return Some(Ok((position, view)));
+            return Some(Ok((position, *view)));
         }
         self.walk = None;
         match step {
@@ -75,7 +75,7 @@ pub fn read_frame_at(disk: &dyn Disk, dir: &Path, at: Position) -> Result<FrameV
         return Err(ReadError::NotThere(at));
     }
     match segment.found_at(at.offset)? {
-        Found::Frame(view) => Ok(view),
+        Found::Frame(view) => Ok(*view),
         Found::Empty => Err(ReadError::NotThere(at)),
         Found::Bad { bad, .. } => Err(ReadError::Bad { position: at, bad }),
     }

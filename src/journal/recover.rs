@@ -10,6 +10,7 @@ use super::frame::FrameHash;
 use super::parse::FrameView;
 use super::read::read_frame_at;
 use super::segment::Segments;
+use super::tag::FrameKey;
 use super::walk::{Link, Step, Walk};
 
 /// Why a caller's visitor refuses a frame.
@@ -57,7 +58,8 @@ pub struct Recovered {
     pub truncated: Option<TruncatedTail>,
 }
 
-/// Verifies all frames from `resume` on and hands them to `visit` in order. Changes nothing on disk.
+/// Verifies all frames from `resume` on, each one's tag under `key` included, and hands them to `visit` in order.
+/// Changes nothing on disk. A frame without the tag is never a torn tail: it is refused ([`RecoverError::NotTagged`]).
 ///
 /// # When a bad frame is only a torn tail
 /// A frame is written with one write and acknowledged after one sync, and nothing is written behind an
@@ -78,6 +80,7 @@ pub struct Recovered {
 pub fn recover(
     disk: &dyn Disk,
     dir: &Path,
+    key: &FrameKey,
     resume: &Resume,
     known_size: u64,
     visit: &mut dyn FnMut(Position, &FrameView) -> Result<(), VisitError>,
@@ -87,6 +90,9 @@ pub fn recover(
     loop {
         match walk.step()? {
             Step::Frame(position, view) => {
+                if !view.is_tagged_by(key) {
+                    return Err(RecoverError::NotTagged { position });
+                }
                 visit(position, &view).map_err(|source| RecoverError::Visitor { position, source })?;
                 state.last_frame = Some(position);
                 state.last_frame_hash = view.hash();

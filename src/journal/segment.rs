@@ -107,7 +107,7 @@ pub(super) fn segment_numbers(disk: &dyn Disk, dir: &Path) -> Result<Vec<u64>, R
 /// What stands at an aligned place.
 #[derive(Debug)]
 pub(super) enum Found {
-    Frame(FrameView),
+    Frame(Box<FrameView>),
     /// A block of zeros.
     Empty,
     /// Anything else. `torn`: the last write can have left it (see [`Segment::may_be_torn`]).
@@ -167,7 +167,7 @@ impl Segment {
         }
         // A bad frame's bytes are needed once more, to judge them; good ones are not copied.
         match FrameView::parse(bytes, at) {
-            Ok(view) => Ok(Found::Frame(view)),
+            Ok(view) => Ok(Found::Frame(Box::new(view))),
             Err(bad) => {
                 let mut written = vec![0; header.unpadded_len()];
                 self.read(&mut written, offset)?;

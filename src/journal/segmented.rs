@@ -13,6 +13,7 @@ use super::prepare::{Mould, Preparation, Supply};
 use super::read::{Frames, SegmentReader, frames_from, read_frame_at};
 use super::recover::{Recovered, Resume, VisitError, recover};
 use super::segment::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, Segments, segment_numbers, segment_path};
+use super::tag::FrameKey;
 use super::{Append, Expected, Head, Journal, PayloadLocator, Position, tail};
 
 /// How segments are made. What exists keeps its size.
@@ -74,6 +75,7 @@ pub struct SegmentedJournal {
     dir: PathBuf,
     segment_bytes: u64,
     supply: Supply,
+    key: FrameKey,
     head: Head,
     file: Arc<dyn DiskFile>,
     file_len: u64,
@@ -89,7 +91,12 @@ impl SegmentedJournal {
     /// [`JournalError::AlreadyThere`] if the directory holds a segment: use [`SegmentedJournal::open`], which
     /// also takes what a crash left of a creation, unless there is no segment yet
     /// ([`ReadError::NoSegments`]): then create again.
-    pub fn create(disk: Arc<dyn Disk>, dir: &Path, options: &JournalOptions) -> Result<Self, JournalError> {
+    pub fn create(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        options: &JournalOptions,
+        key: &FrameKey,
+    ) -> Result<Self, JournalError> {
         options.check()?;
         create_dir_durably(&*disk, dir, DirMode::Shared)?;
         if !segment_numbers(&*disk, dir).map_err(RecoverError::Read)?.is_empty() {
@@ -98,7 +105,7 @@ impl SegmentedJournal {
         remove_stale_temporaries(&*disk, dir)?;
         let head =
             Head { epoch: 1, size: 0, end: Position { segment: 0, offset: 0 }, last_frame_hash: [0; 32] };
-        Self::start(disk, dir, options, head, 0)
+        Self::start(disk, dir, options, key, head, 0)
     }
 
     /// Recovers a journal ([`recover`] has the rules and the parameters), makes its last segment anew, and
@@ -111,12 +118,13 @@ impl SegmentedJournal {
         disk: Arc<dyn Disk>,
         dir: &Path,
         options: &JournalOptions,
+        key: &FrameKey,
         resume: &Resume,
         known_size: u64,
         visit: &mut dyn FnMut(Position, &FrameView) -> Result<(), VisitError>,
     ) -> Result<(Self, Recovered), JournalError> {
         options.check()?;
-        let recovered = recover(&*disk, dir, resume, known_size, visit)?;
+        let recovered = recover(&*disk, dir, key, resume, known_size, visit)?;
         let epoch = recovered.last_epoch.checked_add(1).ok_or(JournalError::EpochsExhausted)?;
         remove_stale_temporaries(&*disk, dir)?;
         let segments = Segments::list(&*disk, dir).map_err(RecoverError::Read)?;
@@ -128,7 +136,7 @@ impl SegmentedJournal {
             end: recovered.end,
             last_frame_hash: recovered.last_frame_hash,
         };
-        Ok((Self::start(disk, dir, options, head, next)?, recovered))
+        Ok((Self::start(disk, dir, options, key, head, next)?, recovered))
     }
 
     /// Begins to append at `head`; segments below `prepared` are there.
@@ -136,6 +144,7 @@ impl SegmentedJournal {
         disk: Arc<dyn Disk>,
         dir: &Path,
         options: &JournalOptions,
+        key: &FrameKey,
         head: Head,
         prepared: u64,
     ) -> Result<Self, JournalError> {
@@ -154,6 +163,7 @@ impl SegmentedJournal {
             dir: dir.to_path_buf(),
             segment_bytes: options.segment_bytes,
             supply,
+            key: key.clone(),
             head,
             file,
             file_len,
@@ -250,7 +260,7 @@ impl Journal for SegmentedJournal {
             Ok(at) => at,
             Err(error) => return self.poison(error),
         };
-        let hash = match frame.encode(at, &self.head.last_frame_hash, &mut self.buffer) {
+        let hash = match frame.encode(at, &self.head.last_frame_hash, &self.key, &mut self.buffer) {
             Ok(hash) => hash,
             Err(error) => return Append::Refused(error),
         };

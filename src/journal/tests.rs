@@ -2,10 +2,18 @@
 
 use proptest::prelude::*;
 
+use sha2::{Digest, Sha256};
+
 use super::frame::CRC_BYTES;
+use super::tag::TAG_BYTES;
 use super::*;
 
 const AT: Position = Position { segment: 7, offset: 8192 };
+
+/// The one of `keys/at-rest.json`.
+fn key() -> FrameKey {
+    FrameKey::from_bytes(std::array::from_fn(|n| 144 + u8::try_from(n).unwrap()))
+}
 
 fn frames() -> impl Strategy<Value = Frame> {
     let bytes = |most: usize| prop::collection::vec(any::<u8>(), 0..most);
@@ -58,17 +66,21 @@ fn sample() -> Frame {
 
 fn encoded(frame: &Frame) -> Vec<u8> {
     let mut bytes = Vec::new();
-    frame.encode(AT, &[8; 32], &mut bytes).unwrap();
+    frame.encode(AT, &[8; 32], &key(), &mut bytes).unwrap();
     bytes
 }
 
-/// Makes both checksums fit again, if the body's length allows it.
+/// Makes tag and both checksums fit again, if the body's length allows it.
 fn reseal(bytes: &mut [u8]) {
     let body_len = u32::from_be_bytes(bytes[48..52].try_into().unwrap()) as usize;
     let crc = crc32c::crc32c(&bytes[..HEADER_BYTES - CRC_BYTES]).to_be_bytes();
     bytes[HEADER_BYTES - CRC_BYTES..HEADER_BYTES].copy_from_slice(&crc);
     let end = HEADER_BYTES.saturating_add(body_len);
     if end + CRC_BYTES <= bytes.len() {
+        if let Some(tagged) = end.checked_sub(TAG_BYTES).filter(|tagged| *tagged >= HEADER_BYTES) {
+            let tag = key().tag(&Sha256::digest(&bytes[..tagged]).into());
+            bytes[tagged..end].copy_from_slice(&tag);
+        }
         let crc = crc32c::crc32c(&bytes[HEADER_BYTES..end]).to_be_bytes();
         bytes[end..end + CRC_BYTES].copy_from_slice(&crc);
     }
@@ -76,7 +88,8 @@ fn reseal(bytes: &mut [u8]) {
 
 fn re_encoded(view: &FrameView) -> Vec<u8> {
     let mut again = Vec::new();
-    let hash = view.to_frame().encode(view.header().position, &view.header().previous, &mut again).unwrap();
+    let hash =
+        view.to_frame().encode(view.header().position, &view.header().previous, &key(), &mut again).unwrap();
     assert_eq!(hash, view.hash());
     again
 }
@@ -87,7 +100,7 @@ proptest! {
     #[test]
     fn what_is_written_is_read(frame in frames(), previous in any::<[u8; 32]>()) {
         let mut bytes = vec![0xee; 10];
-        let hash = frame.encode(AT, &previous, &mut bytes).unwrap();
+        let hash = frame.encode(AT, &previous, &key(), &mut bytes).unwrap();
         prop_assert_eq!(bytes.len(), frame.encoded_len().unwrap());
         prop_assert_eq!(bytes.len() % 4096, 0);
         let view = FrameView::parse(bytes.clone(), AT).unwrap();
@@ -166,13 +179,14 @@ fn faults_are_named_with_their_place() {
     let body_end = payloads + 29 + 40 + 29;
     let cases: &[(usize, &[u8], u64, FrameFault)] = &[
         (0, b"FSJ2", 0, FrameFault::Magic),
-        (4, &[0, 2], 4, FrameFault::Version(2)),
+        (4, &[0, 1], 4, FrameFault::Version(1)),
+        (4, &[0, 3], 4, FrameFault::Version(3)),
         (6, &[0, 1], 6, FrameFault::Flags),
         (32, &[0xff; 8], 32, FrameFault::IndexOverflow),
         (40, &[0xff; 4], 40, FrameFault::BodyEnds),
         (40, &[0, 1, 0, 0], 40, FrameFault::BodyEnds),
         (44, &[0xff; 4], 40, FrameFault::BodyEnds),
-        (44, &[0, 0, 0, 1], payloads as u64 + 69, FrameFault::BodyTrailing),
+        (44, &[0, 0, 0, 1], (payloads + 69 + TAG_BYTES) as u64, FrameFault::BodyTrailing),
         (48, &[0xff; 4], 48, FrameFault::TooLong),
         (48, &[0, 0, 0x20, 0], 48, FrameFault::TooLong),
         (HEADER_BYTES, &[0, 0x10, 0, 1], HEADER_BYTES as u64, FrameFault::CheckpointTooLong),
@@ -180,7 +194,7 @@ fn faults_are_named_with_their_place() {
         (payloads, &[0, 0, 0, 3], payloads as u64, FrameFault::PayloadEntry(3)),
         (payloads + 69, &[0, 0, 0, 3], payloads as u64 + 69, FrameFault::PayloadEntry(3)),
         (payloads + 8, &[3], payloads as u64 + 8, FrameFault::PayloadCipher(3)),
-        (payloads + 94, &[0, 0, 0, 1], body_end as u64, FrameFault::BodyEnds),
+        (payloads + 94, &[0, 0, 0, 1], body_end as u64 + 1, FrameFault::BodyEnds),
         (body_len - 1, &[1], body_len as u64 - 1, FrameFault::Padding),
     ];
     for (at, bytes, place, fault) in cases {
@@ -192,12 +206,44 @@ fn faults_are_named_with_their_place() {
     }
 }
 
+/// Checksums can be made by anybody: what was written without the key is a frame, and not ours.
+#[test]
+fn the_tag_is_of_every_byte_and_of_one_key() {
+    let bytes = encoded(&sample());
+    let tagged = HEADER_BYTES + u32::from_be_bytes(bytes[48..52].try_into().unwrap()) as usize - TAG_BYTES;
+    let parsed = |bytes: &[u8]| FrameView::parse(bytes.to_vec(), AT).unwrap();
+    assert!(parsed(&bytes).is_tagged_by(&key()));
+    assert!(!parsed(&bytes).is_tagged_by(&FrameKey::from_bytes([7; 32])));
+    let mut accepted = 0;
+    // The header's checksum follows from the rest, and is made right again.
+    let header_checksum = HEADER_BYTES - CRC_BYTES..HEADER_BYTES;
+    for at in (0..tagged + TAG_BYTES).filter(|at| !header_checksum.contains(at)) {
+        let mut forged = bytes.clone();
+        forged[at] ^= 1;
+        let tag = bytes[tagged..tagged + TAG_BYTES].to_vec();
+        reseal(&mut forged);
+        if at < tagged {
+            forged[tagged..tagged + TAG_BYTES].copy_from_slice(&tag);
+        } else {
+            forged[at] ^= 1;
+        }
+        let crc = crc32c::crc32c(&forged[HEADER_BYTES..tagged + TAG_BYTES]).to_be_bytes();
+        forged[tagged + TAG_BYTES..tagged + TAG_BYTES + CRC_BYTES].copy_from_slice(&crc);
+        assert_ne!(forged, bytes, "byte {at}");
+        if let Ok(view) = FrameView::parse(forged, AT) {
+            assert!(!view.is_tagged_by(&key()), "byte {at}");
+            accepted += 1;
+        }
+    }
+    assert!(accepted > 400, "most changes are frames by their checksums: {accepted}");
+}
+
 #[test]
 fn frames_that_cannot_be_written_are_refused_in_words() {
     let with = |change: &dyn Fn(&mut Frame)| {
         let mut frame = sample();
         change(&mut frame);
-        frame.encode(AT, &[0; 32], &mut Vec::new()).unwrap_err()
+        frame.encode(AT, &[0; 32], &key(), &mut Vec::new()).unwrap_err()
     };
     let refused = [
         with(&|frame| frame.entries[1] = vec![0; 65_536]),
@@ -240,33 +286,33 @@ fn the_bytes_are_the_documented_ones() {
         ..marker.clone()
     };
     let mut bytes = Vec::new();
-    let hash = marker.encode(Position { segment: 0, offset: 4096 }, &[0x11; 32], &mut bytes).unwrap();
+    let hash = marker.encode(Position { segment: 0, offset: 4096 }, &[0x11; 32], &key(), &mut bytes).unwrap();
     let (written, padding) = bytes.split_at(MARKER_BYTES.len() / 2);
     assert_eq!(hex::encode(written), MARKER_BYTES);
     assert_eq!(hex::encode(hash), MARKER_HASH);
     assert!(padding.iter().all(|byte| *byte == 0) && bytes.len() == 4096);
-    full.encode(Position { segment: 2, offset: 0 }, &hash, &mut bytes).unwrap();
+    full.encode(Position { segment: 2, offset: 0 }, &hash, &key(), &mut bytes).unwrap();
     assert_eq!(hex::encode(&bytes[..FULL_BYTES.len() / 2]), FULL_BYTES);
 }
 
 const MARKER_BYTES: &str = concat!(
-    "46534a3100010000000000000000000000000000000010000000000000000001000000000000000500000000",
-    "000000000000000611111111111111111111111111111111111111111111111111111111111111115f2ec630",
-    "000000026370dda6f715",
+    "46534a3100020000000000000000000000000000000010000000000000000001000000000000000500000000",
+    "00000000000000261111111111111111111111111111111111111111111111111111111111111111064b63d3",
+    "0000000263701cd4e1c834211368101a74710d224162641d08fa908223c8bbf1586e70c73a6219b56df5",
 );
-const MARKER_HASH: &str = "62caa336f254be277b89e02fa255f6fd7967333c346af093117d4310fa51e9f8";
+const MARKER_HASH: &str = "9d80490067eb7d9d6034c108c9fee4ed4fc41950a483bf3e4eb0bc9e25fa2f32";
 const FULL_BYTES: &str = concat!(
-    "46534a3100010000000000000000000200000000000000000000000000000003000000000000000700000001",
-    "000000010000002a62caa336f254be277b89e02fa255f6fd7967333c346af093117d4310fa51e9f8066e3119",
-    "00000002637000027b7d000000000000000902000102030405060708090a0b0c0d0e0f00000003aabbccc9ff",
-    "93a9",
+    "46534a3100020000000000000000000200000000000000000000000000000003000000000000000700000001",
+    "000000010000004a9d80490067eb7d9d6034c108c9fee4ed4fc41950a483bf3e4eb0bc9e25fa2f32e3091604",
+    "00000002637000027b7d000000000000000902000102030405060708090a0b0c0d0e0f00000003aabbcc6436",
+    "f76e07d48d343ce4b8a89bbc2fe002bd03c47b953fc3ff05bbd03c1980f18bfa576e",
 );
 
 #[test]
 fn the_encoder_allocates_once() {
     let mut bytes = Vec::new();
-    sample().encode(AT, &[0; 32], &mut bytes).unwrap();
+    sample().encode(AT, &[0; 32], &key(), &mut bytes).unwrap();
     let place = bytes.as_ptr();
-    sample().encode(AT, &[0; 32], &mut bytes).unwrap();
+    sample().encode(AT, &[0; 32], &key(), &mut bytes).unwrap();
     assert_eq!((bytes.as_ptr(), bytes.capacity()), (place, 4096));
 }

@@ -44,7 +44,7 @@ impl Link {
 /// What comes next.
 #[derive(Debug)]
 pub(super) enum Step {
-    Frame(Position, FrameView),
+    Frame(Position, Box<FrameView>),
     /// Something that is neither a frame nor the zeros behind the last one. `torn`: the last write can have
     /// left it. The walk ends here.
     Bad {
@@ -97,7 +97,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn frame(&mut self, view: FrameView) -> Step {
+    fn frame(&mut self, view: Box<FrameView>) -> Step {
         let position = self.at;
         if let Some(bad) = self.link.and_then(|link| link.refuses(&view)) {
             return self.bad(position, bad, false);

@@ -3,7 +3,6 @@
 //! Nothing here is needed to acknowledge an intent, and all of it can be rebuilt; but a disk that fails here fails
 //! everywhere, so any error poisons.
 
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::Duration;
 
@@ -37,6 +36,8 @@ pub(super) fn run(shared: &Shared, work: &Receiver<Behind>, sequencer: &SyncSend
             Err(RecvTimeoutError::Timeout) => Behind::Write,
             Err(RecvTimeoutError::Disconnected) => Behind::Stop,
         };
+        // The clock is watched also while nothing is sealed.
+        let _ = shared.clock.now();
         let stop = matches!(order, Behind::Stop);
         let due = stop || flushed.elapsed() >= FLUSH_EVERY;
         if let Err(reason) = write(shared, order, due) {
@@ -73,7 +74,6 @@ fn write(shared: &Shared, order: Behind, flush: bool) -> Result<(), String> {
         shared.tiles.sync().map_err(|e| e.to_string())?;
         let directory = shared.layout.snapshots();
         snapshot::write(&*shared.disk, &directory, &shared.keyring, &taken).map_err(|e| e.to_string())?;
-        shared.snapshot_wanted.store(false, Ordering::Relaxed);
     }
     Ok(())
 }

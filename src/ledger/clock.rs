@@ -2,14 +2,18 @@
 //!
 //! What is sealed takes its time from a [`Clock`]; how long something took, which decides nothing, from a [`Stopwatch`].
 
+use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::record::time::Timestamp;
 
 /// Tells the time.
 pub trait Clock: Send + Sync + std::fmt::Debug {
-    /// Now, UTC. May step back; the ledger refuses to decide when it does.
+    /// Now, UTC. May step either way; the ledger refuses to decide when it does.
     fn now(&self) -> Timestamp;
+
+    /// The time that has passed since some moment of this process; nobody can set it.
+    fn elapsed(&self) -> Duration;
 }
 
 /// The machine's clock.
@@ -20,6 +24,11 @@ impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         // A clock that cannot be told reads as 1970: then every leaf is ahead of it and nothing is decided.
         Timestamp::from_system_time(SystemTime::now()).unwrap_or(Timestamp::MIN)
+    }
+
+    fn elapsed(&self) -> Duration {
+        static START: OnceLock<Instant> = OnceLock::new();
+        START.get_or_init(Instant::now).elapsed()
     }
 }
 

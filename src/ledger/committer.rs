@@ -13,13 +13,14 @@ use super::clock::Stopwatch;
 use super::error::LedgerError;
 use super::head::HeadKeeper;
 use super::index::IntentKey;
-use super::keyring::{AEAD_AES_256_GCM, Ciphertext};
+use super::keyring::Ciphertext;
 use super::shared::{Published, Shared};
 use super::snapshot::{SavedResume, Snapshot};
 use super::state::{Registry, State};
 use super::tiles::WAITING_BUNDLES_MAX;
 use crate::journal::{Append, Expected, FRAME_BYTES_MAX, Frame, Journal, Position, SealedPayload};
 use crate::note::Checkpoint;
+use crate::record::decision::Outcome;
 use crate::record::limits;
 use crate::record::time::Timestamp;
 
@@ -63,6 +64,8 @@ pub(super) struct EntryItem {
     pub(super) payload: Option<Ciphertext>,
     /// Its key in the index, if it is an intent.
     pub(super) key: Option<IntentKey>,
+    /// What was decided, if it is an intent.
+    pub(super) outcome: Option<Outcome>,
     /// The registry from this entry on, if it changes it.
     pub(super) registry: Option<Arc<Registry>>,
     pub(super) reply: Reply<SealedLeaf>,
@@ -82,6 +85,8 @@ pub(super) struct Committer {
     pub(super) snapshot_bytes: u64,
     /// Journal bytes that no snapshot covers yet.
     pub(super) since_snapshot: u64,
+    /// The sequencer was asked for a snapshot that has not come yet.
+    pub(super) snapshot_asked: bool,
     /// Bytes of entries and payloads that a frame takes, if they are more than one entry's.
     pub(super) batch_bytes: usize,
     /// What did not fit the last frame.
@@ -121,7 +126,8 @@ impl Committer {
                     Ok(item) => item,
                     Err(RecvTimeoutError::Timeout) => {
                         marker_due = false;
-                        self.commit(Batch::default());
+                        self.since_snapshot += self.commit(Batch::default());
+                        self.ask_for_snapshot();
                         continue;
                     }
                     Err(RecvTimeoutError::Disconnected) => break,
@@ -141,13 +147,23 @@ impl Committer {
             }
             if snapshot {
                 self.since_snapshot = 0;
-            } else if self.since_snapshot > self.snapshot_bytes {
-                self.shared.snapshot_wanted.store(true, Ordering::Relaxed);
+                self.snapshot_asked = false;
             }
+            self.ask_for_snapshot();
         }
         if marker_due {
             // A clean end leaves no frame that could be taken for a torn one.
             self.commit(Batch::default());
+        }
+    }
+
+    /// Asks for the state once, when enough of the journal is covered by no snapshot; the answer comes behind what is
+    /// already on its way here.
+    fn ask_for_snapshot(&mut self) {
+        self.shared.measures.replay_bytes.store(self.since_snapshot, Ordering::Relaxed);
+        if !self.snapshot_asked && self.since_snapshot > self.snapshot_bytes {
+            self.snapshot_asked = true;
+            self.shared.snapshot_wanted.store(true, Ordering::Relaxed);
         }
     }
 
@@ -220,7 +236,7 @@ impl Committer {
         let started = Stopwatch::start();
         let appended = self.journal.append(&expected, &frame);
         let took = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.shared.measures.journal_us.fetch_add(took, Ordering::Relaxed);
+        self.shared.measures.journal_us.observe(took);
         let failure = match appended {
             Append::Appended(position) => match self.publish(&batch, position, &published) {
                 Ok(published) => {
@@ -269,8 +285,11 @@ impl Committer {
         self.shared.publish(published);
         let published = self.shared.published();
         self.head.publish(Arc::clone(&published.checkpoint));
-        self.shared.measures.frames.fetch_add(1, Ordering::Relaxed);
-        self.shared.measures.entries.fetch_add(entries.len() as u64, Ordering::Relaxed);
+        self.shared.measures.batch_entries.observe(entries.len() as u64);
+        batch
+            .sealed()
+            .filter_map(|item| item.outcome)
+            .for_each(|outcome| self.shared.measures.sealed(outcome));
         if waiting > WAITING_BUNDLES_MAX {
             // The writer is behind: wait for it rather than let memory grow.
             let _ = self.behind.send(Behind::Write);
@@ -368,7 +387,7 @@ impl Batch {
             item.payload.as_ref().map(|payload| SealedPayload {
                 entry,
                 key_epoch: payload.epoch,
-                aead: AEAD_AES_256_GCM,
+                aead: payload.aead,
                 kid: payload.kid,
                 ciphertext: payload.bytes.clone(),
             })

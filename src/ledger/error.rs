@@ -22,6 +22,16 @@ pub enum LedgerError {
     /// The clock stands before the last sealed entry by more than 2 s.
     #[error("the clock is {0} ms behind the last sealed entry")]
     ClockBehind(i64),
+    /// The clock ran ahead of the time that passed, by more than 2 s.
+    #[error(
+        "the clock stepped {ahead_ms} ms ahead of the time that passed; it is believed when it has run on for {wait_ms} ms more"
+    )]
+    ClockAhead {
+        /// By how many milliseconds.
+        ahead_ms: i64,
+        /// For how many milliseconds it has yet to run on.
+        wait_ms: i64,
+    },
     /// The credential is not, or no longer, an active registration.
     #[error("the credential belongs to no active registration")]
     NotRegistered,

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use redb::{Database, ReadableDatabase, TableDefinition};
 use uuid::Uuid;
 
+use self::unwritten::Unwritten;
 use super::checked_file::CheckedFile;
 use crate::disk::{Disk, FileMode, OpenMode};
 use crate::journal::Position;
@@ -86,6 +87,17 @@ impl Index {
         made
     }
 
+    /// Opens the index to look at it; the file stays as it is, whatever is done with this.
+    ///
+    /// # Errors
+    /// [`IndexError`] where there is none, or it is damaged.
+    pub(super) fn inspect(disk: &Arc<dyn Disk>, path: &Path) -> Result<Self, IndexError> {
+        let io = |error: io::Error| IndexError(error.to_string());
+        let open = || disk.open(path, OpenMode::Read).and_then(CheckedFile::new).map_err(io);
+        let backend = Unwritten::over(open()?);
+        Self::over(backend, Arc::new(open()?), disk, path)
+    }
+
     fn open_database(disk: &Arc<dyn Disk>, path: &Path, mode: OpenMode) -> Result<Self, IndexError> {
         let io = |error: io::Error| IndexError(error.to_string());
         let file = disk.open(path, mode).and_then(CheckedFile::new).map_err(io)?;
@@ -94,7 +106,15 @@ impl Index {
             file.verify().map_err(io)?;
         }
         let file = Arc::new(file);
-        let backend = Backend(Arc::clone(&file));
+        Self::over(Backend(Arc::clone(&file)), file, disk, path)
+    }
+
+    fn over(
+        backend: impl redb::StorageBackend,
+        file: Arc<CheckedFile>,
+        disk: &Arc<dyn Disk>,
+        path: &Path,
+    ) -> Result<Self, IndexError> {
         let database = Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(backend)?;
         let transaction = database.begin_write()?;
         transaction.open_table(ROWS)?;
@@ -311,6 +331,8 @@ impl Row {
         Self { index: next(), frame: Some(Position { segment: next(), offset: next() }) }
     }
 }
+
+mod unwritten;
 
 #[cfg(test)]
 mod tests;

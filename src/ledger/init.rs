@@ -10,11 +10,13 @@ use zeroize::Zeroizing;
 use super::admin::{Admin, Change};
 use super::keyring::{Keyring, random};
 use super::layout::{DATA_FORMAT, Layout};
-use super::open::{HeadFile, LedgerOptions, check_apart};
+use super::open::{HeadFile, LedgerOptions, check_apart, lock};
 use super::open_error::OpenError;
 use super::running::Ledger;
 use super::state::CredentialDigest;
-use crate::disk::{DirMode, Disk, FileMode, create_dir_durably, write_file_atomically};
+use crate::disk::{
+    DirMode, Disk, DiskLock, FileMode, create_dir_durably, write_file_atomically, write_new_file,
+};
 use crate::journal::SegmentedJournal;
 use crate::note::{KeyName, LogSigner, TrustPolicy, VerifierKey};
 
@@ -38,17 +40,12 @@ pub fn init(
     let io = |what| move |source| OpenError::Io { what, source };
     check_apart(layout)?;
     let name = KeyName::parse(origin).map_err(|e| OpenError::LogKey(e.to_string()))?;
-    for (directory, what) in [(&layout.data, "data"), (&layout.keys, "keys")] {
-        let used = match disk.read_dir(directory) {
-            Ok(names) => !names.is_empty(),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
-            Err(source) => return Err(OpenError::Io { what, source }),
-        };
-        if used {
-            return Err(OpenError::AlreadyThere(directory.display().to_string()));
-        }
-    }
-    for directory in [&layout.data, &layout.tiles(), &layout.snapshots()] {
+    refuse_used(&**disk, layout)?;
+    create_dir_durably(&**disk, &layout.data, DirMode::Shared).map_err(io("making the data directory"))?;
+    // Whoever else is making this ledger now has looked before this, or looks again below: one of them goes on.
+    let lock = lock(disk, layout)?;
+    refuse_used(&**disk, layout)?;
+    for directory in [&layout.tiles(), &layout.snapshots()] {
         create_dir_durably(&**disk, directory, DirMode::Shared).map_err(io("making the data directory"))?;
     }
     for directory in [&layout.keys, &layout.epochs()] {
@@ -59,8 +56,15 @@ pub fn init(
     };
     let signer = LogSigner::from_seed(name, &*random::<32>()?);
     let secret = Zeroizing::new(format!("{}\n", *signer.to_secret_text()));
-    write(&layout.log_key(), &secret, FileMode::Private, "writing the log key")?;
+    // The first file of the key directory, and never over another: a data directory of its own has a lock of its own.
+    write_new_file(&**disk, &layout.log_key(), secret.as_bytes(), FileMode::Private).map_err(|source| {
+        match source.kind() {
+            std::io::ErrorKind::AlreadyExists => OpenError::AlreadyThere(layout.keys.display().to_string()),
+            _ => OpenError::Io { what: "writing the log key", source },
+        }
+    })?;
     Keyring::create(disk, layout, origin)?;
+    let keyring = Keyring::open(Arc::clone(disk), layout, origin)?;
     let token = new_token("fsa_")?;
     write(&layout.admin_token(), &token, FileMode::Private, "writing the admin token")?;
     write(
@@ -70,8 +74,9 @@ pub fn init(
         "writing the trust policy",
     )?;
     // Closed at once: the ledger opens it the way it always does.
-    drop(SegmentedJournal::create(Arc::clone(disk), &layout.journal(), &options.journal)?);
-    seal_first_operator(disk, layout, options, &token)?;
+    let (journal, key) = (layout.journal(), keyring.frame_key());
+    drop(SegmentedJournal::create(Arc::clone(disk), &journal, &options.journal, key)?);
+    seal_first_operator(disk, layout, options, &token, lock)?;
     write(
         &layout.format(),
         &format!("foreseal data {DATA_FORMAT}\n"),
@@ -81,13 +86,30 @@ pub fn init(
     Ok(Initialised { verifier: signer.verifier().clone() })
 }
 
+/// Nothing is overwritten: not a ledger, not what another `init` left, not somebody else's files.
+fn refuse_used(disk: &dyn Disk, layout: &Layout) -> Result<(), OpenError> {
+    let lock = layout.lock();
+    for (directory, what) in [(&layout.data, "data"), (&layout.keys, "keys")] {
+        let names = match disk.read_dir(directory) {
+            Ok(names) => names,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(source) => return Err(OpenError::Io { what, source }),
+        };
+        if names.iter().any(|name| directory.join(name) != lock) {
+            return Err(OpenError::AlreadyThere(directory.display().to_string()));
+        }
+    }
+    Ok(())
+}
+
 fn seal_first_operator(
     disk: &Arc<dyn Disk>,
     layout: &Layout,
     options: &LedgerOptions,
     token: &str,
+    lock: DiskLock,
 ) -> Result<(), OpenError> {
-    let (ledger, _) = Ledger::open_unchecked(disk, layout, options, HeadFile::NotYet)?;
+    let (ledger, _) = Ledger::open_locked(disk, layout, options, HeadFile::NotYet, lock)?;
     let change =
         Change::RegisterOperator { name: "admin".to_owned(), credential: CredentialDigest::of(token) };
     let (told, answer) = channel();

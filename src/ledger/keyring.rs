@@ -1,4 +1,4 @@
-//! Keys at rest: the key-encryption key, the session key, and one payload root per epoch.
+//! Keys at rest: the key-encryption key, the session key, the journal's key, and one payload root per epoch.
 //!
 //! A payload's key is derived from its epoch's root and the random id in its frame, so sealing a payload needs
 //! no write of its own. Each derived key encrypts once, which is why the nonce is constant.
@@ -17,10 +17,9 @@ use zeroize::Zeroizing;
 use super::layout::Layout;
 use super::payload::{Payload, PayloadFormError};
 use crate::disk::{Disk, FileMode, read_file, write_file_atomically};
+use crate::journal::{AES_256_GCM, FrameKey, PayloadView};
 use crate::record::entry::SessionTag;
 
-/// AES-256-GCM, as a frame's payload names it.
-pub const AEAD_AES_256_GCM: u8 = 1;
 const WRAPPED_MAGIC: &[u8; 4] = b"FSK1";
 const WRAPPED_BYTES: usize = 4 + 12 + 32 + 16;
 /// A payload key seals one payload, so one nonce serves.
@@ -35,6 +34,7 @@ pub struct Keyring {
     origin: String,
     key_encryption_key: Secret,
     session_key: Secret,
+    frame_key: FrameKey,
     epochs: RwLock<BTreeMap<u32, Hkdf<Sha256>>>,
 }
 
@@ -65,6 +65,9 @@ pub enum KeyringError {
     /// The payload does not authenticate under its key.
     #[error("the payload does not authenticate: it, its entry's id, or its key was changed")]
     Payload,
+    /// The payload was encrypted by a cipher that this software does not use.
+    #[error("the payload names cipher {0}, which this software does not open")]
+    Cipher(u8),
     /// The payload authenticates, but has another form.
     #[error(transparent)]
     Form(#[from] PayloadFormError),
@@ -90,8 +93,19 @@ pub struct Ciphertext {
     pub epoch: u32,
     /// Which key of that epoch.
     pub kid: [u8; 16],
+    /// The cipher, by its number in the journal.
+    pub aead: u8,
     /// The ciphertext with its tag.
     pub bytes: Vec<u8>,
+}
+
+impl Ciphertext {
+    /// As it lies in a frame.
+    #[must_use]
+    pub fn of(payload: &PayloadView<'_>) -> Self {
+        let PayloadView { key_epoch, aead, kid, ciphertext, .. } = *payload;
+        Self { epoch: key_epoch, kid, aead, bytes: ciphertext.to_vec() }
+    }
 }
 
 impl Keyring {
@@ -103,7 +117,9 @@ impl Keyring {
         let kek = random::<32>()?;
         write_key(&**disk, &layout.key_encryption_key(), &*kek)?;
         let session_key = random::<32>()?;
-        write_key(&**disk, &layout.session_key(), &wrap(&kek, &session_key, &context(origin, "session"))?)
+        write_key(&**disk, &layout.session_key(), &wrap(&kek, &session_key, &context(origin, "session"))?)?;
+        let frame_key = random::<32>()?;
+        write_key(&**disk, &layout.journal_key(), &wrap(&kek, &frame_key, &context(origin, "journal"))?)
     }
 
     /// Opens the keys of a ledger.
@@ -115,11 +131,13 @@ impl Keyring {
         let kek: Secret =
             Zeroizing::new(kek.as_slice().try_into().map_err(|_| KeyringError::Damaged("kek".to_owned()))?);
         let session_key = unwrap(&*disk, &kek, &layout.session_key(), &context(origin, "session"))?;
+        let frame_key = unwrap(&*disk, &kek, &layout.journal_key(), &context(origin, "journal"))?;
         let ring = Self {
             layout: layout.clone(),
             origin: origin.to_owned(),
             key_encryption_key: kek,
             session_key,
+            frame_key: FrameKey::from_bytes(*frame_key),
             epochs: RwLock::default(),
             disk,
         };
@@ -145,6 +163,18 @@ impl Keyring {
     fn remember(&self, epoch: u32, root: &[u8; 32]) {
         let derived = Hkdf::<Sha256>::new(None, root);
         self.epochs.write().unwrap_or_else(std::sync::PoisonError::into_inner).insert(epoch, derived);
+    }
+
+    /// The log's name.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// The key that the journal's frames are tagged with.
+    #[must_use]
+    pub fn frame_key(&self) -> &FrameKey {
+        &self.frame_key
     }
 
     /// The highest epoch whose root is here.
@@ -181,7 +211,7 @@ impl Keyring {
         cipher
             .encrypt_in_place(&Nonce::from(ONLY_NONCE), &self.associated(id), &mut *buffer)
             .map_err(|_| KeyringError::Payload)?;
-        Ok(Ciphertext { epoch, kid, bytes: std::mem::take(&mut *buffer) })
+        Ok(Ciphertext { epoch, kid, aead: AES_256_GCM, bytes: std::mem::take(&mut *buffer) })
     }
 
     /// Decrypts a payload.
@@ -189,6 +219,9 @@ impl Keyring {
     /// # Errors
     /// [`KeyringError`]
     pub fn open_payload(&self, sealed: &Ciphertext, id: &[u8; 16]) -> Result<Payload, KeyringError> {
+        if sealed.aead != AES_256_GCM {
+            return Err(KeyringError::Cipher(sealed.aead));
+        }
         let cipher = self.payload_cipher(sealed.epoch, &sealed.kid)?;
         let mut buffer = Zeroizing::new(sealed.bytes.clone());
         cipher

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// The data directory's format. A directory of a newer one is refused.
-pub const DATA_FORMAT: u32 = 1;
+pub const DATA_FORMAT: u32 = 2;
 
 /// Where a ledger lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,6 +101,12 @@ impl Layout {
     #[must_use]
     pub fn session_key(&self) -> PathBuf {
         self.keys.join("session.key")
+    }
+
+    /// The key that tags journal frames, wrapped.
+    #[must_use]
+    pub fn journal_key(&self) -> PathBuf {
+        self.keys.join("journal.key")
     }
 
     /// The first operator's token.

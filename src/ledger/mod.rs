@@ -38,8 +38,11 @@ mod index;
 #[cfg(feature = "server")]
 mod init;
 pub mod keyring;
+mod layered_map;
 pub mod layout;
 mod log_key;
+#[cfg(feature = "server")]
+mod measures;
 #[cfg(feature = "server")]
 mod open;
 #[cfg(feature = "server")]
@@ -56,6 +59,8 @@ mod sequencer;
 mod shared;
 pub mod snapshot;
 pub mod state;
+#[cfg(feature = "server")]
+mod steady_clock;
 pub mod tiles;
 
 #[cfg(feature = "server")]
@@ -69,6 +74,8 @@ pub use hand_out::TakeLeaf;
 #[cfg(feature = "server")]
 pub use init::{Initialised, init, new_token};
 #[cfg(feature = "server")]
+pub use measures::{Distribution, Histogram, Measures};
+#[cfg(feature = "server")]
 pub use open::{LedgerOptions, OpenReport};
 #[cfg(feature = "server")]
 pub use open_error::OpenError;
@@ -79,4 +86,4 @@ pub use running::{Admission, Found, Ledger};
 #[cfg(feature = "server")]
 pub use sequencer::{Accepted, Admitted, IntentReply, VerifiedSignature};
 #[cfg(feature = "server")]
-pub use shared::{Measures, Published};
+pub use shared::Published;

@@ -22,12 +22,14 @@ use super::packs::Packs;
 use super::replay::{Replay, catch_up};
 use super::sequencer::{Epoch, Sequencer};
 use super::shared::{Parts, PoisonOnPanic, Published, Shared};
-use super::snapshot::{self, Snapshot};
+use super::snapshot::{self, Snapshot, SnapshotError};
 use super::state::{Registry, State};
-use super::tiles::Tiles;
+use super::tiles::{EdgeError, Tiles};
 use super::{Ledger, Threads};
 use crate::disk::{DirMode, Disk, DiskLock, create_dir_durably, read_file, remove_stale_temporaries};
-use crate::journal::{JournalError, JournalOptions, RecoverError, Recovered, Resume, SegmentedJournal};
+use crate::journal::{
+    JournalError, JournalOptions, ReadError, RecoverError, Recovered, Resume, SegmentedJournal,
+};
 use crate::merkle::root_at;
 use crate::note::{Checkpoint, VerifierKey};
 use crate::policy::{Bundle, Engine};
@@ -106,6 +108,12 @@ pub(super) fn check_apart(layout: &Layout) -> Result<(), OpenError> {
     Err(OpenError::KeysNotApart { data: shown(&layout.data), keys: shown(&layout.keys) })
 }
 
+/// One process at a time.
+pub(super) fn lock(disk: &Arc<dyn Disk>, layout: &Layout) -> Result<DiskLock, OpenError> {
+    let lock = disk.lock_exclusive(&layout.lock()).map_err(io_error("locking the data directory"))?;
+    lock.ok_or(OpenError::Locked)
+}
+
 fn check_format(disk: &dyn Disk, layout: &Layout) -> Result<(), OpenError> {
     let text = match read_file(disk, &layout.format(), 64) {
         Ok(text) => String::from_utf8_lossy(&text).into_owned(),
@@ -133,18 +141,17 @@ impl Ledger {
         options: &LedgerOptions,
     ) -> Result<(Self, OpenReport), OpenError> {
         check_format(&**disk, layout)?;
-        Self::open_unchecked(disk, layout, options, HeadFile::Required)
+        check_apart(layout)?;
+        Self::open_locked(disk, layout, options, HeadFile::Required, lock(disk, layout)?)
     }
 
-    pub(super) fn open_unchecked(
+    pub(super) fn open_locked(
         disk: &Arc<dyn Disk>,
         layout: &Layout,
         options: &LedgerOptions,
         head_file: HeadFile,
+        lock: DiskLock,
     ) -> Result<(Self, OpenReport), OpenError> {
-        check_apart(layout)?;
-        let lock = disk.lock_exclusive(&layout.lock()).map_err(io_error("locking the data directory"))?;
-        let lock = lock.ok_or(OpenError::Locked)?;
         // Snapshots are a cache: whoever has deleted them all, their directory too, gets a slower start.
         create_dir_durably(&**disk, &layout.snapshots(), DirMode::Shared)
             .map_err(io_error("making the directory of snapshots"))?;
@@ -247,6 +254,7 @@ fn start(
         idle: options.marker_after,
         snapshot_bytes: options.snapshot_bytes,
         since_snapshot: running.replayed_bytes,
+        snapshot_asked: false,
         batch_bytes: room.min(limits::BATCH_MAX_BYTES),
         held: None,
     };
@@ -274,6 +282,22 @@ fn spawn(
         run();
     };
     thread.spawn(run).map_err(io_error("starting a thread"))
+}
+
+/// Whether an error says that a file is not what it should be, and not that it could not be read this time.
+fn shows_damage(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, InvalidData, NotFound, UnexpectedEof};
+    matches!(error.kind(), FileTooLarge | InvalidData | NotFound | UnexpectedEof)
+}
+
+/// Whether the journal was read, and does not hold the frame that the snapshot continues after.
+fn is_of_another_journal(error: &RecoverError) -> bool {
+    match error {
+        RecoverError::ResumeMismatch { .. } => true,
+        RecoverError::Read(ReadError::Disk { source, .. }) => shows_damage(source),
+        RecoverError::Read(_) => true,
+        _ => false,
+    }
 }
 
 fn engine_of(registry: &Registry) -> Result<Arc<Engine>, OpenError> {
@@ -316,17 +340,26 @@ impl Opening<'_> {
             snapshot::list(&**self.disk, &self.layout.snapshots()).map_err(io_error("listing snapshots"))?;
         let mut known_size = known_size;
         for file in files.iter().rev() {
-            if let Ok(snapshot) = snapshot::read(&**self.disk, file, self.keyring) {
+            let read = snapshot::read(&**self.disk, file, self.keyring);
+            // A file that cannot be read now may be read next time: it is no reason to throw it away.
+            let read = match read {
+                Err(SnapshotError::Io(error)) if !shows_damage(&error) => {
+                    return Err(io_error("reading a snapshot")(error));
+                }
+                read => read.ok(),
+            };
+            if let Some(snapshot) = read {
                 // It was written when its leaves were durable and signed: a journal that holds fewer is an older copy.
                 known_size = known_size.max(snapshot.edge.size);
-                if let Ok(tiles) = Tiles::from_saved(self.packs()?, &snapshot.edge) {
-                    match self.replay(tiles, &snapshot, known_size) {
+                match Tiles::from_saved(self.packs()?, &snapshot.edge) {
+                    Ok(tiles) => match self.replay(tiles, &snapshot, known_size) {
                         // The journal does not hold the frame that the snapshot continues after: another may fit.
-                        Err(OpenError::Journal(JournalError::Recover(
-                            RecoverError::ResumeMismatch { .. } | RecoverError::Read(_),
-                        ))) => {}
+                        Err(OpenError::Journal(JournalError::Recover(error)))
+                            if is_of_another_journal(&error) => {}
                         other => return other,
-                    }
+                    },
+                    Err(EdgeError::Unread(why)) => return Err(OpenError::Damaged(why)),
+                    Err(EdgeError::Unfit(_)) => {}
                 }
             }
             self.discard(file)?;
@@ -367,6 +400,7 @@ impl Opening<'_> {
             Arc::clone(self.disk),
             &self.layout.journal(),
             &self.options.journal,
+            self.keyring.frame_key(),
             resume,
             known_size,
             &mut |_, frame| {

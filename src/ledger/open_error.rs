@@ -90,10 +90,15 @@ impl OpenError {
             Self::NoHead => {
                 "restore KEYS/head from its backup, or put the newest checkpoint that you hold there"
             }
-            Self::NewerFormat { .. } => "start the version of foreseal that wrote it, or a newer one",
+            Self::NewerFormat { .. } => {
+                "start the version of foreseal that wrote it, or one that knows its format"
+            }
             Self::Locked => "stop the other process, or use another --data",
             Self::Journal(JournalError::Recover(RecoverError::HeadAhead { .. })) | Self::HeadDiverges(_) => {
                 "this looks like an older copy of the data: restore the newest one; signing on would split the history"
+            }
+            Self::Journal(JournalError::Recover(RecoverError::NotTagged { .. })) => {
+                "somebody without the keys changed the journal, or these are another ledger's keys: nothing was signed; check --keys, then restore the newest backup"
             }
             Self::Journal(_) => {
                 "run `foreseal fsck --data DIR`; restore the newest backup if it finds damage"

@@ -71,9 +71,7 @@ impl Replay<'_> {
 
     fn record(&self, frame: &FrameView, number: u32, id: &[u8; 16]) -> Result<Option<Vec<u8>>, VisitError> {
         let Some(payload) = frame.payloads().find(|payload| payload.entry == number) else { return Ok(None) };
-        let sealed =
-            Ciphertext { epoch: payload.key_epoch, kid: payload.kid, bytes: payload.ciphertext.to_vec() };
-        Ok(Some(self.keyring.open_payload(&sealed, id)?.declared))
+        Ok(Some(self.keyring.open_payload(&Ciphertext::of(&payload), id)?.declared))
     }
 }
 

@@ -9,14 +9,16 @@ use uuid::Uuid;
 
 use super::admin::Admin;
 use super::behind::Behind;
+use super::clock::Stopwatch;
 use super::committer::{Reply, SealedLeaf};
 use super::error::LedgerError;
 use super::index::{IntentKey, Row};
 use super::keyring::Ciphertext;
 use super::layout::Layout;
+use super::measures::Measures;
 use super::payload::Payload;
 use super::sequencer::{Admitted, Command, IntentReply};
-use super::shared::{Measures, Published, Shared};
+use super::shared::{Published, Shared};
 use crate::disk::DiskLock;
 use crate::evidence::Receipt;
 use crate::journal::{FrameView, ReadError, SegmentReader};
@@ -101,10 +103,18 @@ impl Ledger {
         self.shared.poisoned()
     }
 
+    /// Whether the clock is one that intents are decided by.
+    ///
+    /// # Errors
+    /// [`LedgerError::ClockBehind`], [`LedgerError::ClockAhead`].
+    pub fn check_clock(&self) -> Result<(), LedgerError> {
+        self.shared.clock.stamp(self.published().last_at).map(drop)
+    }
+
     /// By how many milliseconds the clock stands behind the last sealed entry.
     #[must_use]
     pub fn clock_behind_ms(&self) -> i64 {
-        let now = self.shared.clock.now();
+        let now = self.shared.clock.wall();
         self.published().last_at.map_or(0, |last| last.millis_since(now).max(0))
     }
 
@@ -112,6 +122,19 @@ impl Ledger {
     #[must_use]
     pub fn in_hand(&self) -> usize {
         self.shared.in_hand.load(Ordering::Relaxed)
+    }
+
+    /// Index rows that wait to be written.
+    #[must_use]
+    pub fn index_lag_rows(&self) -> usize {
+        self.shared.index.waiting()
+    }
+
+    /// Milliseconds since the last sealed leaf, by the clock; 0 for an empty log.
+    #[must_use]
+    pub fn checkpoint_age_ms(&self) -> i64 {
+        let now = self.shared.clock.wall();
+        self.published().last_at.map_or(0, |last| now.millis_since(last).max(0))
     }
 
     /// Counters since the start.
@@ -128,7 +151,8 @@ impl Ledger {
         if let Some(reason) = self.shared.poisoned() {
             return Err(LedgerError::Poisoned(reason.to_owned()));
         }
-        let admission = Admission { shared: Arc::clone(&self.shared), submitted: false };
+        let admission =
+            Admission { shared: Arc::clone(&self.shared), submitted: false, admitted: Stopwatch::start() };
         self.shared.upstream.fetch_add(1, Ordering::AcqRel);
         if self.shared.in_hand.fetch_add(1, Ordering::AcqRel) >= limits::QUEUE_MAX_INTENTS {
             return Err(LedgerError::Overloaded);
@@ -400,7 +424,7 @@ pub(super) fn ciphertext_of(frame: &FrameView, index: u64, leaf: &[u8]) -> Resul
     }
     let payload = frame.payloads().find(|payload| u64::from(payload.entry) == number);
     let payload = payload.ok_or("its frame holds no payload for it")?;
-    Ok(Ciphertext { epoch: payload.key_epoch, kid: payload.kid, bytes: payload.ciphertext.to_vec() })
+    Ok(Ciphertext::of(&payload))
 }
 
 /// A place in the queue; given back when dropped.
@@ -408,12 +432,16 @@ pub(super) fn ciphertext_of(frame: &FrameView, index: u64, leaf: &[u8]) -> Resul
 pub struct Admission {
     shared: Arc<Shared>,
     submitted: bool,
+    admitted: Stopwatch,
 }
 
 impl Drop for Admission {
     fn drop(&mut self) {
         self.shared.in_hand.fetch_sub(1, Ordering::AcqRel);
-        if !self.submitted {
+        if self.submitted {
+            let took = u64::try_from(self.admitted.elapsed().as_micros()).unwrap_or(u64::MAX);
+            self.shared.measures.answer_us.observe(took);
+        } else {
             self.shared.upstream.fetch_sub(1, Ordering::AcqRel);
         }
     }

@@ -27,18 +27,8 @@ use crate::record::entry::{
 use crate::record::evaluation::document_of;
 use crate::record::field_tree::{Commitment, FieldTree, Seed};
 use crate::record::intent::Intent;
+use crate::record::limits;
 use crate::record::time::Timestamp;
-
-/// A clock that steps back by more than this stops deciding.
-const CLOCK_STEP_MAX_MS: i64 = 2_000;
-/// How far `created` of a signed intent may be from now.
-const CREATED_WINDOW_MS: i64 = 5 * 60 * 1_000;
-/// How far a signed intent's id's own time may be from now.
-const ID_WINDOW_MS: i64 = 24 * 60 * 60 * 1_000;
-/// Payloads of one key epoch.
-const EPOCH_PAYLOADS: u64 = 65_536;
-/// The longest life of a key epoch.
-const EPOCH_MS: i64 = 24 * 60 * 60 * 1_000;
 
 /// What the sequencer is told to do, in the order it will happen.
 pub(super) enum Command {
@@ -159,14 +149,7 @@ impl Sequencer {
 
     /// The time of the next entry: the clock's, unless it stands slightly behind the last entry.
     pub(super) fn stamp(&self) -> Result<Timestamp, LedgerError> {
-        let now = self.shared.clock.now();
-        match self.state.chain.last_at() {
-            Some(last) if last.millis_since(now) > CLOCK_STEP_MAX_MS => {
-                Err(LedgerError::ClockBehind(last.millis_since(now)))
-            }
-            Some(last) => Ok(now.max(last)),
-            None => Ok(now),
-        }
+        self.shared.clock.stamp(self.state.chain.last_at())
     }
 
     fn intent(&mut self, admitted: Admitted, reply: IntentReply) {
@@ -195,7 +178,6 @@ impl Sequencer {
     }
 
     fn decide(&mut self, admitted: Admitted) -> Result<Decided, LedgerError> {
-        let at = self.stamp()?;
         let registry = Arc::clone(&self.state.registry);
         let agent = registry
             .agent(admitted.agent)
@@ -210,6 +192,8 @@ impl Sequencer {
                 return Ok(Decided::Known(row.index));
             }
         }
+        // What is sealed is answered whatever the clock says; what is not, only by a clock that stands.
+        let at = self.stamp()?;
         let key = match given {
             Some(key) => key,
             None => IntentKey { id: new_id(at)?, agent: admitted.agent },
@@ -227,11 +211,11 @@ impl Sequencer {
             return Ok(None);
         }
         let created = admitted.intent.created.ok_or(LedgerError::CreatedOutsideWindow)?;
-        if created.millis_since(at).abs() > CREATED_WINDOW_MS {
+        if created.millis_since(at).abs() > limits::CREATED_WINDOW_MS {
             return Err(LedgerError::CreatedOutsideWindow);
         }
         let id_time = admitted.intent.id.and_then(time_of).ok_or(LedgerError::IdOutsideWindow)?;
-        if id_time.millis_since(at).abs() > ID_WINDOW_MS {
+        if id_time.millis_since(at).abs() > limits::ID_WINDOW_MS {
             return Err(LedgerError::IdOutsideWindow);
         }
         Ok(self.state.chain.agent(admitted.agent).and_then(|links| links.signer))
@@ -347,7 +331,8 @@ impl Sequencer {
         at: Timestamp,
         payload: &Payload,
     ) -> Result<Ciphertext, LedgerError> {
-        let old = self.epoch.payloads >= EPOCH_PAYLOADS || at.millis_since(self.epoch.opened) > EPOCH_MS;
+        let old = self.epoch.payloads >= limits::EPOCH_PAYLOADS_MAX
+            || at.millis_since(self.epoch.opened) > limits::EPOCH_MAX_MS;
         if old {
             let opened = self.shared.keyring.open_epoch(Some(self.epoch.number)).inspect_err(|error| {
                 // The one write of this thread: after one that failed nothing is sealed, here as everywhere.
@@ -371,12 +356,17 @@ impl Sequencer {
         if let Some(key) = key {
             self.shared.index.announce(key, index);
         }
+        let outcome = match &made.entry {
+            Entry::Intent(intent) => Some(intent.outcome),
+            _ => None,
+        };
         let changed = !Arc::ptr_eq(&before, &self.state.registry);
         self.hand_over(Item::Entry(Box::new(EntryItem {
             at: made.entry.at().or(self.state.chain.last_at()).unwrap_or(Timestamp::MIN),
             entry: made.bytes.into(),
             payload: made.payload,
             key,
+            outcome,
             registry: changed.then(|| Arc::clone(&self.state.registry)),
             reply,
         })));

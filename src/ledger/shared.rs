@@ -1,13 +1,15 @@
 //! What the ledger's threads and its readers share.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use super::clock::Clock;
 use super::index::Index;
 use super::keyring::Keyring;
 use super::layout::Layout;
+use super::measures::Measures;
 use super::state::Registry;
+use super::steady_clock::SteadyClock;
 use super::tiles::Tiles;
 use crate::disk::Disk;
 use crate::merkle::Hash;
@@ -22,7 +24,7 @@ pub(super) struct Shared {
     pub(super) layout: Layout,
     pub(super) origin: String,
     pub(super) signer: LogSigner,
-    pub(super) clock: Arc<dyn Clock>,
+    pub(super) clock: SteadyClock,
     pub(super) keyring: Keyring,
     pub(super) tiles: Tiles,
     pub(super) index: Index,
@@ -59,17 +61,6 @@ pub(super) struct Refused {
     pub(super) since: Timestamp,
 }
 
-/// Counters a person may want to see. Since the start of the process.
-#[derive(Debug, Default)]
-pub struct Measures {
-    /// Frames written.
-    pub frames: AtomicU64,
-    /// Entries in them.
-    pub entries: AtomicU64,
-    /// Time spent in the journal's write and sync, in microseconds.
-    pub journal_us: AtomicU64,
-}
-
 impl Shared {
     pub(super) fn new(parts: Parts, published: Published) -> Self {
         let since = parts.clock.now();
@@ -78,7 +69,7 @@ impl Shared {
             layout: parts.layout,
             origin: parts.origin,
             signer: parts.signer,
-            clock: parts.clock,
+            clock: SteadyClock::new(parts.clock),
             keyring: parts.keyring,
             tiles: parts.tiles,
             index: parts.index,

@@ -1,12 +1,13 @@
 //! The state: a fold over entries. Whatever decides is in here, and nowhere else.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::layered_map::LayeredMap;
 use crate::record::chain::{Chain, LinkError};
 use crate::record::entry::{AgentEntry, Entry, Operation};
 use crate::record::json;
@@ -20,13 +21,13 @@ pub struct State {
     pub registry: Arc<Registry>,
 }
 
-/// Registered operators and agents, and the active policy.
+/// Registered operators and agents, and the active policy. A copy is cheap, and so is a change to one.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Registry {
-    operators: BTreeMap<u64, Operator>,
-    agents: BTreeMap<u64, Agent>,
-    names: BTreeMap<String, u64>,
-    credentials: HashMap<CredentialDigest, Holder>,
+    operators: LayeredMap<u64, Operator>,
+    agents: LayeredMap<u64, Arc<Agent>>,
+    names: LayeredMap<String, u64>,
+    credentials: LayeredMap<CredentialDigest, Holder>,
     policy: Option<Arc<ActivePolicy>>,
     /// Every bundle key ever announced, the present one last.
     bundle_keys: Vec<(u64, [u8; 32])>,
@@ -185,20 +186,20 @@ impl Change {
             Self::AgentRegistered(agent) => {
                 registry.credentials.insert(agent.credential, Holder::Agent(index));
                 registry.names.insert(agent.name.clone(), index);
-                registry.agents.insert(index, agent);
+                registry.agents.insert(index, Arc::new(agent));
             }
             Self::AgentRotated { agent: at, credential, key } => {
-                if let Some(agent) = registry.agents.get_mut(&at) {
+                if let Some(agent) = registry.agents.get(&at).cloned() {
                     registry.credentials.remove(&agent.credential);
                     registry.credentials.insert(credential, Holder::Agent(at));
-                    agent.credential = credential;
-                    agent.key = key.or(agent.key);
+                    let key = key.or(agent.key);
+                    registry.agents.insert(at, Arc::new(Agent { credential, key, ..Agent::clone(&agent) }));
                 }
             }
             Self::AgentRevoked { agent: at } => {
-                if let Some(agent) = registry.agents.get_mut(&at) {
+                if let Some(agent) = registry.agents.get(&at).cloned() {
                     registry.credentials.remove(&agent.credential);
-                    agent.revoked = true;
+                    registry.agents.insert(at, Arc::new(Agent { revoked: true, ..Agent::clone(&agent) }));
                 }
             }
             Self::Policy { digest, files } => {
@@ -278,18 +279,18 @@ impl Registry {
     /// An agent, by the leaf index of its registration.
     #[must_use]
     pub fn agent(&self, agent: u64) -> Option<&Agent> {
-        self.agents.get(&agent)
+        self.agents.get(&agent).map(Arc::as_ref)
     }
 
     /// The leaf index of an agent's registration, by its name.
     #[must_use]
     pub fn agent_named(&self, name: &str) -> Option<u64> {
-        self.names.get(name).copied()
+        self.names.get(&name.to_owned()).copied()
     }
 
     /// All agents, in the order of registration.
     pub fn agents(&self) -> impl Iterator<Item = (u64, &Agent)> {
-        self.agents.iter().map(|(index, agent)| (*index, agent))
+        self.agents.iter().map(|(index, agent)| (*index, agent.as_ref()))
     }
 
     /// An operator, by the leaf index of its registration.

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::packs::Packs;
 use crate::evidence::audit::ReadLogError;
 use crate::merkle::{
-    Frontier, Hash, NodeReader, TILE_WIDTH, Tile, TileKind, TilePath, encode_bundle, leaf_hash, parse_bundle,
-    tile_position, tile_width,
+    Frontier, FullTile, GrowingTiles, Hash, NodeReader, ProveError, TILE_WIDTH, Tile, TileKind, TilePath,
+    encode_bundle, leaf_hash, parse_bundle, tile_position, tile_width,
 };
 
 /// Leaves of a full bundle.
@@ -31,10 +31,9 @@ pub struct Tiles {
 /// What is not (or not yet known to be) in the packs.
 #[derive(Debug, Default)]
 struct Edge {
-    size: u64,
     frontier: Frontier,
     /// The tile being filled at each level.
-    levels: Vec<Tile>,
+    growing: GrowingTiles,
     /// Entries of the bundle being filled.
     bundle: Vec<Arc<[u8]>>,
     /// Full tiles on their way to a pack, by level and index.
@@ -60,10 +59,34 @@ pub struct SavedEdge {
     pub bundles_end: u64,
 }
 
-/// A saved edge that does not fit the packs or itself.
+/// Why a tree does not go on from a saved edge, or not with an entry.
 #[derive(Debug, thiserror::Error)]
-#[error("the saved edge of the tree does not fit the tiles: {0}")]
-pub struct EdgeError(pub String);
+#[non_exhaustive]
+pub enum EdgeError {
+    /// It fits neither the packs nor itself.
+    #[error("the saved edge of the tree does not fit the tiles: {0}")]
+    Unfit(String),
+    /// The packs could not be read, so whether it fits is not known.
+    #[error("the tiles could not be read: {0}")]
+    Unread(String),
+}
+
+impl EdgeError {
+    fn unfit(why: impl std::fmt::Display) -> Self {
+        Self::Unfit(why.to_string())
+    }
+
+    fn read(error: ReadLogError) -> Self {
+        match error {
+            ReadLogError::Unreachable { .. } => Self::Unread(error.to_string()),
+            ReadLogError::Missing(_) | ReadLogError::Damaged { .. } => Self::unfit(error),
+        }
+    }
+
+    fn io(error: &io::Error) -> Self {
+        Self::Unread(error.to_string())
+    }
+}
 
 impl Tiles {
     /// An empty tree over `packs`.
@@ -77,61 +100,46 @@ impl Tiles {
     /// # Errors
     /// [`EdgeError`]
     pub fn from_saved(packs: Packs, saved: &SavedEdge) -> Result<Self, EdgeError> {
-        let fail = |why: &str| EdgeError(why.to_owned());
+        let fail = |why: &str| EdgeError::unfit(why);
         let hashes = |hashes: &[[u8; 32]]| hashes.iter().map(|hash| Hash(*hash)).collect::<Vec<_>>();
-        let frontier = Frontier::from_nodes(saved.size, hashes(&saved.frontier))
-            .map_err(|e| EdgeError(e.to_string()))?;
+        let frontier = Frontier::from_nodes(saved.size, hashes(&saved.frontier)).map_err(EdgeError::unfit)?;
         let levels = saved
             .levels
             .iter()
             .map(|bottom| Tile::from_hashes(&hashes(bottom)))
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|e| EdgeError(e.to_string()))?;
-        // A hash too many would change no root and put every later one into a wrong place.
-        let mut left = saved.size;
-        for tile in &levels {
-            if u64::from(tile.width()) != left % BUNDLE_LEAVES {
-                return Err(fail("its tiles are not as wide as its size says"));
-            }
-            left /= BUNDLE_LEAVES;
-        }
-        if left != 0 {
-            return Err(fail("it has fewer levels than its size says"));
-        }
+            .map_err(EdgeError::unfit)?;
+        let growing = GrowingTiles::from_tiles(saved.size, levels).map_err(EdgeError::unfit)?;
         let bundle: Vec<Arc<[u8]>> = saved.bundle.iter().map(|entry| Arc::from(entry.as_slice())).collect();
-        let bottom = levels.first().map(Tile::bottom).unwrap_or_default();
+        let bottom = growing.levels().first().map(Tile::bottom).unwrap_or_default();
         if !bundle.iter().map(|entry| leaf_hash(entry)).eq(bottom.iter().copied()) {
             return Err(fail("its entries do not hash to its tile"));
         }
-        let edge = Edge {
-            size: saved.size,
-            frontier,
-            levels,
-            bundle,
-            bundles_end: saved.bundles_end,
-            ..Edge::default()
-        };
+        let edge = Edge { frontier, growing, bundle, bundles_end: saved.bundles_end, ..Edge::default() };
         let tiles = Self { packs, edge: RwLock::new(edge) };
-        let root = crate::merkle::root_at(&tiles, saved.size).map_err(|e| EdgeError(e.to_string()))?;
+        let root = crate::merkle::root_at(&tiles, saved.size).map_err(|error| match error {
+            ProveError::Read { source, .. } => EdgeError::read(source),
+            error => EdgeError::unfit(error),
+        })?;
         if root != tiles.root() {
             return Err(fail("its tiles do not hash to its frontier"));
         }
         let end = match (saved.size / BUNDLE_LEAVES).checked_sub(1) {
-            Some(last) => tiles.packs.read_bundle(last).map_err(|e| EdgeError(e.to_string()))?.1,
+            Some(last) => tiles.packs.read_bundle(last).map_err(EdgeError::read)?.1,
             None => 0,
         };
         if end != saved.bundles_end {
             return Err(fail("its last full bundle ends elsewhere"));
         }
-        if !tiles.packs.reach(saved.size, end).map_err(|e| EdgeError(e.to_string()))? {
+        if !tiles.packs.reach(saved.size, end).map_err(|error| EdgeError::io(&error))? {
             return Err(fail("a pack is missing, or shorter than the tiles it should hold"));
         }
         // What was written is there; whether each tile is right is checked when it is read.
-        let there = tiles.packs.lengths().map_err(|e| EdgeError(e.to_string()))?;
+        let there = tiles.packs.lengths().map_err(|error| EdgeError::io(&error))?;
         for (name, needed) in Packs::lengths_for(saved.size, saved.bundles_end) {
             let length = there.iter().find(|(file, _)| *file == name).map_or(0, |(_, length)| *length);
             if length < needed {
-                return Err(EdgeError(format!("{name} has {length} bytes of {needed}")));
+                return Err(EdgeError::Unfit(format!("{name} has {length} bytes of {needed}")));
             }
         }
         Ok(tiles)
@@ -144,9 +152,9 @@ impl Tiles {
         let edge = self.read();
         let raw = |hashes: &[Hash]| hashes.iter().map(|hash| hash.0).collect();
         SavedEdge {
-            size: edge.size,
+            size: edge.size(),
             frontier: raw(edge.frontier.nodes()),
-            levels: edge.levels.iter().map(|tile| raw(tile.bottom())).collect(),
+            levels: edge.growing.levels().iter().map(|tile| raw(tile.bottom())).collect(),
             bundle: edge.bundle.iter().map(|entry| entry.to_vec()).collect(),
             bundles_end: edge.bundles_end,
         }
@@ -163,7 +171,7 @@ impl Tiles {
     /// Leaves, published or not.
     #[must_use]
     pub fn size(&self) -> u64 {
-        self.read().size
+        self.read().size()
     }
 
     /// The root over all leaves.
@@ -230,10 +238,10 @@ impl Tiles {
         let offset = usize::try_from(offset).unwrap_or(usize::MAX);
         {
             let edge = self.read();
-            if index >= edge.size {
+            if index >= edge.size() {
                 return Ok(None);
             }
-            if bundle == edge.size / BUNDLE_LEAVES {
+            if bundle == edge.size() / BUNDLE_LEAVES {
                 return Ok(edge.bundle.get(offset).cloned());
             }
         }
@@ -290,7 +298,7 @@ impl Tiles {
         };
         {
             let edge = self.read();
-            if index == edge.size / BUNDLE_LEAVES {
+            if index == edge.size() / BUNDLE_LEAVES {
                 return encode(&mut edge.bundle.iter().take(width).map(|entry| &**entry));
             }
         }
@@ -311,8 +319,8 @@ impl Tiles {
             if let Some(tile) = edge.tiles.get(&(level, index)) {
                 return Ok(Arc::clone(tile));
             }
-            if index == edge.full_tiles(level) {
-                let tile = edge.levels.get(usize::from(level));
+            if index == edge.growing.full(level) {
+                let tile = edge.growing.levels().get(usize::from(level));
                 return tile
                     .map(|tile| Arc::new(tile.clone()))
                     .ok_or_else(|| ReadLogError::Missing(format!("tile {level}/{index}")));
@@ -323,38 +331,23 @@ impl Tiles {
 }
 
 impl Edge {
-    fn full_tiles(&self, level: u8) -> u64 {
-        self.size.checked_shr(8 * (u32::from(level) + 1)).unwrap_or(0)
+    fn size(&self) -> u64 {
+        self.growing.size()
     }
 
     fn push(&mut self, entry: Arc<[u8]>, hash: Hash) -> Result<(), EdgeError> {
-        let fail = |e: &dyn std::fmt::Display| EdgeError(e.to_string());
         self.bundle.push(entry);
         if self.bundle.len() as u64 == BUNDLE_LEAVES {
-            let bytes = encode_bundle(self.bundle.iter().map(|entry| &**entry)).map_err(|e| fail(&e))?;
+            let bytes = encode_bundle(self.bundle.iter().map(|entry| &**entry)).map_err(EdgeError::unfit)?;
             let offset = self.bundles_end;
             self.bundles_end += bytes.len() as u64;
-            self.bundles.insert(self.size / BUNDLE_LEAVES, (offset, Arc::new(bytes)));
+            self.bundles.insert(self.size() / BUNDLE_LEAVES, (offset, Arc::new(bytes)));
             self.bundle.clear();
         }
         self.frontier.append(hash);
-        let mut carried = Some(hash);
-        for level in 0u8..8 {
-            let Some(hash) = carried.take() else { break };
-            let at = usize::from(level);
-            if self.levels.len() == at {
-                self.levels.push(Tile::new());
-            }
-            let index = self.full_tiles(level);
-            let Some(tile) = self.levels.get_mut(at) else { break };
-            tile.push(hash).map_err(|e| fail(&e))?;
-            if let Some(root) = tile.root() {
-                let full = std::mem::replace(tile, Tile::new());
-                self.tiles.insert((level, index), Arc::new(full));
-                carried = Some(root);
-            }
+        for FullTile { level, index, tile } in self.growing.push(hash).map_err(EdgeError::unfit)? {
+            self.tiles.insert((level, index), Arc::new(tile));
         }
-        self.size += 1;
         Ok(())
     }
 }
@@ -368,8 +361,8 @@ impl NodeReader for Tiles {
         {
             // The edge's own tiles answer without being copied: the hot path of a receipt.
             let edge = self.read();
-            if at.index == edge.full_tiles(at.level) {
-                let tile = edge.levels.get(usize::from(at.level)).ok_or_else(missing)?;
+            if at.index == edge.growing.full(at.level) {
+                let tile = edge.growing.levels().get(usize::from(at.level)).ok_or_else(missing)?;
                 return tile.node(at.height, usize::from(at.offset)).ok_or_else(missing);
             }
         }

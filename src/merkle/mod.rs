@@ -20,6 +20,7 @@
 
 mod bundle;
 mod frontier;
+mod growing;
 mod hash;
 mod path;
 mod prove;
@@ -29,6 +30,7 @@ mod verify;
 
 pub use bundle::{BundleError, MAX_ENTRY_BYTES, encode_bundle, parse_bundle};
 pub use frontier::{Frontier, FrontierError, MAX_TREE_SIZE};
+pub use growing::{FullTile, GrowingTiles};
 pub use hash::{HASH_BYTES, Hash, HashError, empty_root, leaf_hash, node_hash};
 pub use path::{TileKind, TilePath, TilePathError};
 pub use prove::{NodeReader, ProveError, consistency_proof, inclusion_proof, root_at};

@@ -76,6 +76,12 @@ pub enum TileError {
     /// A 257th hash.
     #[error("a tile has at most 256 hashes")]
     Full,
+    /// Tiles that are not those being filled in a log of this size.
+    #[error("these are not the tiles that a log of {size} leaves is filling")]
+    Width {
+        /// The size.
+        size: u64,
+    },
     /// Bytes that are no whole number of hashes, or none.
     #[error("a tile is 1 to 256 hashes of 32 bytes, and these are {bytes} bytes")]
     Length {

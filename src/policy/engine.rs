@@ -5,6 +5,7 @@
 //! that determined its answer, and an audit wants all that matched.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use cedar_policy::{
@@ -114,7 +115,7 @@ impl Engine {
 
     /// Decides an intent.
     ///
-    /// A call is denied where a rule errs (`policy_error`), where it cannot be put to the rules
+    /// A call is denied where a rule errs or the engine panics (`policy_error`), where it cannot be put to the rules
     /// (`request_invalid`), where no permit matches (`no_permit`, `no_policy`) or a forbid does; otherwise
     /// held where a hold matches; otherwise allowed. The intent is as strict as its strictest call.
     ///
@@ -192,9 +193,17 @@ impl Engine {
             true => self.slots.get(&request.tool_id()).unwrap_or(&self.unregistered),
             false => &self.unregistered,
         };
-        match self.findings(request, slot) {
-            Ok(findings) => Verdict::of(&request.call, request.registered, &findings, &self.bundle.rules),
-            Err(why) => Verdict::request_invalid(&request.call, why),
+        self.verdict(request, || self.findings(request, slot))
+    }
+
+    /// The verdict on what asking the rules gives. A panic in the engine is an error like any other: it denies this
+    /// call, and is sealed.
+    fn verdict(&self, request: &Request, ask: impl FnOnce() -> Result<Findings, &'static str>) -> Verdict {
+        // Nothing that a panic could leave half done outlives the question.
+        match catch_unwind(AssertUnwindSafe(ask)) {
+            Ok(Ok(findings)) => Verdict::of(&request.call, request.registered, &findings, &self.bundle.rules),
+            Ok(Err(why)) => Verdict::request_invalid(&request.call, why),
+            Err(_) => Verdict::engine_failed(&request.call),
         }
     }
 

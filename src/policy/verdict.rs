@@ -68,6 +68,12 @@ impl Verdict {
         Self::refused(call, NO_POLICY, message.to_owned())
     }
 
+    /// The engine ended in a panic.
+    pub(super) fn engine_failed(call: &str) -> Self {
+        let message = "the policy engine failed on this call, so it is denied; hint: report this as a defect";
+        Self::refused(call, POLICY_ERROR, message.to_owned())
+    }
+
     /// The call cannot be put to the rules.
     pub(super) fn request_invalid(call: &str, why: &str) -> Self {
         Self::refused(call, REQUEST_INVALID, format!("the call cannot be judged: {why}"))

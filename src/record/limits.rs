@@ -5,6 +5,10 @@
 
 /// A JSON body that a client sends, in bytes. Also what the strict parser takes unless told otherwise.
 pub const BODY_MAX_BYTES: usize = 1024 * 1024;
+/// A JSON body that an operator sends, in bytes: a policy bundle is text within JSON, and escaped.
+pub const ADMIN_BODY_MAX_BYTES: usize = 2 * BODY_MAX_BYTES;
+/// Path and query of a request, in bytes.
+pub const URI_MAX_BYTES: usize = 8 * 1024;
 /// Containers open at once in a JSON document.
 pub const JSON_MAX_DEPTH: usize = 64;
 /// The largest integer that a double, and so JSON between implementations, holds exactly: 2^53 - 1 (RFC 7493).
@@ -48,8 +52,23 @@ pub const POLICY_BUNDLE_MAX_BYTES: usize = 1024 * 1024;
 pub const POLICY_RULES_MAX: usize = 1_000;
 /// Roles of one agent.
 pub const ROLES_MAX: usize = 64;
-/// How far the `created` of a signed intent may be from the service's clock, in seconds, either way.
-pub const CREATED_WINDOW_SECONDS: usize = 5 * 60;
+/// How far the `created` of a signed intent may be from the service's clock, in milliseconds, either way.
+pub const CREATED_WINDOW_MS: i64 = 5 * 60 * 1_000;
+/// How far a signed intent's id's own time may be from the service's clock, in milliseconds, either way.
+pub const ID_WINDOW_MS: i64 = 24 * 60 * 60 * 1_000;
+/// How far the clock may stand behind the last leaf, or step ahead of the time that passed, in milliseconds.
+pub const CLOCK_STEP_MAX_MS: i64 = 2_000;
+/// How long a clock that stepped ahead has to run on before it is believed, in milliseconds; a shorter step, as long as
+/// itself.
+pub const CLOCK_CONFIRM_MAX_MS: i64 = 5 * 60 * 1_000;
+/// Payloads under the keys of one epoch.
+pub const EPOCH_PAYLOADS_MAX: u64 = 65_536;
+/// The longest life of a key epoch, in milliseconds.
+pub const EPOCH_MAX_MS: i64 = 24 * 60 * 60 * 1_000;
+/// A request, from its first byte to its answer, in milliseconds.
+pub const REQUEST_MAX_MS: u64 = 30_000;
+/// Requests in hand when the service is told to stop, in milliseconds.
+pub const DRAIN_MAX_MS: u64 = 15_000;
 /// Leaves in the range of one bundle.
 pub const EXPORT_RANGE_MAX_ENTRIES: usize = 1_000_000;
 /// Intents of which one bundle shows something; each is a file in it.
@@ -74,9 +93,15 @@ const fn limit(name: &'static str, value: usize, unit: &'static str, what_happen
     Limit { name, value: value as u64, unit, what_happens }
 }
 
+const fn span(name: &'static str, milliseconds: i64, what_happens: &'static str) -> Limit {
+    Limit { name, value: milliseconds.unsigned_abs(), unit: "milliseconds", what_happens }
+}
+
 /// The table: every limit with its unit and its consequence, in the order of a request's life.
 pub const LIMITS: &[Limit] = &[
     limit("body", BODY_MAX_BYTES, "bytes", "413; nothing is sealed"),
+    limit("admin_body", ADMIN_BODY_MAX_BYTES, "bytes", "413; nothing is sealed"),
+    limit("uri", URI_MAX_BYTES, "bytes of path and query", "414; nothing is sealed"),
     limit("json_depth", JSON_MAX_DEPTH, "open containers", "400 with the position; nothing is sealed"),
     Limit {
         name: "json_integer",
@@ -93,11 +118,33 @@ pub const LIMITS: &[Limit] = &[
     limit("agent_name", AGENT_NAME_MAX_CHARS, "characters", "400; nothing is sealed"),
     limit("tool_name", TOOL_NAME_MAX_BYTES, "bytes", "400; nothing is sealed"),
     limit("server_name", SERVER_NAME_MAX_BYTES, "bytes", "400; nothing is sealed"),
-    limit("created_window", CREATED_WINDOW_SECONDS, "seconds", "409; nothing is sealed"),
+    span("created_window", CREATED_WINDOW_MS, "409; nothing is sealed"),
+    span("id_window", ID_WINDOW_MS, "409 for a new signed intent; nothing is sealed"),
+    span("clock_step", CLOCK_STEP_MAX_MS, "503 `clock_behind` or `clock_ahead`; nothing is sealed"),
+    span("clock_confirm", CLOCK_CONFIRM_MAX_MS, "a clock that stepped ahead and stayed is believed"),
     limit("entry", ENTRY_MAX_BYTES, "bytes", "413; nothing is sealed"),
     limit("queue", QUEUE_MAX_INTENTS, "admitted intents", "503 with Retry-After; nothing is sealed"),
     limit("batch_entries", BATCH_MAX_ENTRIES, "entries in a frame", "the rest waits for the next frame"),
     limit("batch_bytes", BATCH_MAX_BYTES, "bytes in a frame", "the rest waits for the next frame"),
+    Limit {
+        name: "epoch_payloads",
+        value: EPOCH_PAYLOADS_MAX,
+        unit: "payloads under one epoch's keys",
+        what_happens: "the next epoch is opened",
+    },
+    span("epoch", EPOCH_MAX_MS, "the next epoch is opened"),
+    Limit {
+        name: "request",
+        value: REQUEST_MAX_MS,
+        unit: "milliseconds",
+        what_happens: "504; whether it was sealed is not known to this answer",
+    },
+    Limit {
+        name: "drain",
+        value: DRAIN_MAX_MS,
+        unit: "milliseconds",
+        what_happens: "connections that are still open are closed, and what is in hand is sealed",
+    },
     limit("page", PAGE_MAX_ITEMS, "items", "the listing continues on a next page"),
     limit("principal", PRINCIPAL_MAX_BYTES, "bytes", "400; nothing is sealed"),
     limit("agents", AGENTS_MAX, "agents ever registered", "429; nothing is sealed"),

@@ -88,7 +88,9 @@ codes! {
     TooLarge = "too_large", 413, No, "smaller";
     /// The bundle that was asked for is over a limit; the detail names it.
     ExportTooLarge = "export_too_large", 413, No, "with a narrower range, or fewer documents shown";
-    /// The body is not `application/json`.
+    /// Path and query are over the limit.
+    UriTooLong = "uri_too_long", 414, No, "shorter";
+    /// The body is not `application/json` in UTF-8, or it is compressed.
     UnsupportedMediaType = "unsupported_media_type", 415, No, "as application/json";
     /// As many agents are registered as the ledger holds.
     TooManyAgents = "too_many_agents", 429, No, "no";
@@ -98,14 +100,17 @@ codes! {
     SealedUnanswered = "sealed_unanswered", 500, Yes, "with the same id and body; tell the operator, who runs fsck";
     /// The write that carried this failed. Whether it was sealed is not known until the service has recovered.
     OutcomeUnknown = "outcome_unknown", 500, Unknown, "with the same id and body, after a restart";
-    /// More intents are in hand than are taken.
-    Overloaded = "overloaded", 503, No, "after Retry-After, with the same id";
-    /// An earlier write failed; nothing is sealed until a restart has recovered.
-    Poisoned = "poisoned", 503, No, "after a restart, with the same id";
-    /// The service is shutting down.
-    Stopping = "stopping", 503, No, "elsewhere or later, with the same id";
+    /// More intents are in hand than are taken. This request sealed nothing; an earlier one with its id may have.
+    Overloaded = "overloaded", 503, Unknown, "after Retry-After, with the same id";
+    /// An earlier write failed; nothing is sealed until a restart has recovered. This request sealed nothing; an earlier
+    /// one with its id may have.
+    Poisoned = "poisoned", 503, Unknown, "after a restart, with the same id";
+    /// The service is shutting down. This request sealed nothing; an earlier one with its id may have.
+    Stopping = "stopping", 503, Unknown, "elsewhere or later, with the same id";
     /// The clock stands more than 2 s behind the last sealed entry.
     ClockBehind = "clock_behind", 503, No, "when the clock is right, with the same id";
+    /// The clock stepped ahead of the time that passed by more than 2 s, and has not yet run on long enough to be believed.
+    ClockAhead = "clock_ahead", 503, No, "after Retry-After, or when the clock is right, with the same id";
     /// The service did not answer in time. Whether the intent was sealed is not known to this answer.
     TimedOut = "timed_out", 504, Unknown, "with the same id and body";
 }
@@ -144,6 +149,7 @@ impl From<LedgerError> for ServiceError {
             LedgerError::Poisoned(_) => ErrorCode::Poisoned,
             LedgerError::OutcomeUnknown(_) => ErrorCode::OutcomeUnknown,
             LedgerError::ClockBehind(_) => ErrorCode::ClockBehind,
+            LedgerError::ClockAhead { .. } => ErrorCode::ClockAhead,
             LedgerError::NotRegistered => ErrorCode::Unauthenticated,
             LedgerError::IdReused(_) => ErrorCode::IdReused,
             LedgerError::IdOutsideWindow => ErrorCode::IdOutsideWindow,

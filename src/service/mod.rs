@@ -22,6 +22,7 @@ mod reads;
 mod submission;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use administration::{NewAgent, PolicySummary, RegisteredAgent};
 pub use caller::Caller;
@@ -31,6 +32,7 @@ pub use exports::ExportRequest;
 pub use reads::{ConsistencyProof, InclusionProof, PayloadView};
 pub use submission::SubmissionHeaders;
 
+pub use crate::ledger::Distribution;
 use crate::ledger::{Ledger, LedgerError, Published};
 
 /// The use cases over one running ledger.
@@ -38,6 +40,7 @@ use crate::ledger::{Ledger, LedgerError, Published};
 pub struct Service {
     ledger: Arc<Ledger>,
     public_log: bool,
+    refused: Vec<AtomicU64>,
     /// Held while the key of bundles is made or announced.
     bundle_key: tokio::sync::Mutex<()>,
 }
@@ -46,7 +49,8 @@ impl Service {
     /// The service over a ledger. `public_log` opens the log's own reads to everyone.
     #[must_use]
     pub fn new(ledger: Arc<Ledger>, public_log: bool) -> Self {
-        Self { ledger, public_log, bundle_key: tokio::sync::Mutex::default() }
+        let refused = ErrorCode::ALL.iter().map(|_| AtomicU64::new(0)).collect();
+        Self { ledger, public_log, refused, bundle_key: tokio::sync::Mutex::default() }
     }
 
     /// The ledger.
@@ -70,19 +74,26 @@ impl Service {
     /// Whether intents would be sealed now; if not, why.
     ///
     /// # Errors
-    /// [`ErrorCode::Poisoned`], [`ErrorCode::ClockBehind`].
+    /// [`ErrorCode::Poisoned`], [`ErrorCode::ClockBehind`], [`ErrorCode::ClockAhead`].
     pub fn readiness(&self) -> Result<(), ServiceError> {
         if let Some(reason) = self.ledger.poisoned() {
             return Err(LedgerError::Poisoned(reason.to_owned()).into());
         }
-        match self.ledger.clock_behind_ms() {
-            behind if behind > 2_000 => Err(LedgerError::ClockBehind(behind).into()),
-            _ => Ok(()),
-        }
+        Ok(self.ledger.check_clock()?)
+    }
+
+    /// Requests refused since the start, by code.
+    pub fn refused(&self) -> impl Iterator<Item = (ErrorCode, u64)> {
+        let counts = self.refused.iter().map(|count| count.load(Ordering::Relaxed));
+        ErrorCode::ALL.iter().copied().zip(counts)
     }
 
     /// Counts a request that was refused before anything was sealed; the counts are sealed from time to time.
     pub fn count_refused(&self, code: ErrorCode) {
+        let at = ErrorCode::ALL.iter().position(|other| *other == code);
+        if let Some(count) = at.and_then(|at| self.refused.get(at)) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
         self.ledger.count_refused(|counts| match code.status() {
             401 => counts.unauthenticated += 1,
             403 => counts.forbidden += 1,

@@ -30,6 +30,7 @@ const NOT_PROVOKED_HERE: &[(ErrorCode, &str)] = &[
         "needs a request between the last connection's end and the process's: milliseconds",
     ),
     (ErrorCode::ClockBehind, "needs a clock that steps back: the ledger's own tests have one"),
+    (ErrorCode::ClockAhead, "needs a clock that steps ahead: the ledger's own tests have one"),
 ];
 
 /// Checks everything that an error has; its code is the expected one.
@@ -239,6 +240,7 @@ fn of_the_rest(s: &Stage) -> Vec<Case<'_>> {
         (E::NotFound, &s.operator, Request::new("POST", "/v1/agents/nobody/revoke"), "\"nobody\""),
         (E::MalformedRequest, &s.operator, Request::post("/v1/agents/%ff/rotate", "{}"), "UTF-8"),
         (E::MalformedRequest, &s.operator, Request::get("/v1/agents?after=x"), "after"),
+        (E::UriTooLong, &s.stranger, Request::get(format!("/v1/agents?after={}", "1".repeat(8192))), "8192"),
         (E::InvalidPolicy, &s.operator, policies(json!({ "a.cedar": "permit (" })), "a.cedar"),
         (
             E::InvalidPolicy,

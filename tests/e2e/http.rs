@@ -122,7 +122,10 @@ impl Client {
         let sent = stream.write_all(&request.encode(self));
         let mut bytes = Vec::new();
         let read = stream.read_to_end(&mut bytes);
-        Reply::parse(&bytes).ok_or_else(|| format!("no whole answer (sent: {sent:?}, read: {read:?})"))
+        let reply = Reply::parse(&bytes, request.method != "HEAD")
+            .ok_or_else(|| format!("no whole answer (sent: {sent:?}, read: {read:?})"))?;
+        super::described::assert_described(request.method, &request.path, &reply);
+        Ok(reply)
     }
 
     /// Sends all of a request with a body but its last 20 bytes.
@@ -182,13 +185,13 @@ impl Begun {
     pub(crate) fn wait(mut self) -> Reply {
         let mut bytes = Vec::new();
         let read = self.stream.read_to_end(&mut bytes);
-        Reply::parse(&bytes).unwrap_or_else(|| panic!("no whole answer ({read:?})"))
+        Reply::parse(&bytes, true).unwrap_or_else(|| panic!("no whole answer ({read:?})"))
     }
 }
 
 impl Reply {
     /// `None` where the answer is not whole.
-    fn parse(bytes: &[u8]) -> Option<Self> {
+    fn parse(bytes: &[u8], has_body: bool) -> Option<Self> {
         let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
         let head = std::str::from_utf8(&bytes[..end]).ok()?;
         let mut lines = head.split("\r\n");
@@ -198,7 +201,9 @@ impl Reply {
             .collect::<Option<_>>()?;
         let mut reply = Self { status, headers, body: Vec::new() };
         let rest = &bytes[end + 4..];
-        reply.body = if reply.header("transfer-encoding") == Some("chunked") {
+        reply.body = if !has_body {
+            rest.to_vec()
+        } else if reply.header("transfer-encoding") == Some("chunked") {
             unchunk(rest)?
         } else {
             let length = reply.header("content-length")?.parse::<usize>().ok()?;

@@ -95,6 +95,44 @@ fn a_second_service_on_the_same_data_refuses_to_start_and_the_first_goes_on() {
     home.serve().stop();
 }
 
+/// An auditor who may read and not write takes the lock as far as it can, and says so where it cannot.
+#[test]
+fn an_auditor_without_the_right_to_write_is_told_whether_a_service_runs() {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::process::CommandExt as _;
+    let mode = |path: &std::path::Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let home = Home::with_ledger();
+    let lock = home.data().join("lock");
+    mode(home.data().parent().unwrap(), 0o755);
+    mode(&lock, 0o444);
+    let audit = || {
+        let mut command = foreseal();
+        command.arg("audit").arg(home.data()).arg("--trust").arg(home.trust());
+        if std::fs::OpenOptions::new().write(true).open(&lock).is_ok() {
+            // The superuser may write everything: somebody else looks.
+            command.uid(65_534).current_dir("/");
+        }
+        command
+    };
+    if let Err(error) = audit().arg("--help").output() {
+        eprintln!("skipped: the program cannot be run by another user here: {error}");
+        return;
+    }
+    run(&mut audit()).expect(0);
+    let server = home.serve();
+    let told = run(&mut audit()).expect(2).stdout;
+    assert!(told.contains("a service has it open"), "{told}");
+    server.stop();
+    mode(&lock, 0o000);
+    let told = run(&mut audit()).expect(2).stdout;
+    assert!(told.contains("whether a service has it open cannot be told"), "{told}");
+    assert!(told.contains("hint: "), "{told}");
+    mode(&lock, 0o644);
+    run(&mut audit()).expect(0);
+}
+
 #[test]
 fn whoever_is_told_that_it_is_ready_may_stop_it_at_once() {
     let home = Home::with_ledger();
@@ -107,14 +145,14 @@ fn whoever_is_told_that_it_is_ready_may_stop_it_at_once() {
 fn a_directory_of_a_newer_format_of_no_ledger_or_without_its_keys_refuses_to_start() {
     let home = Home::with_ledger();
     let format = home.data().join("format");
-    for newer in ["foreseal data 2\n", "foreseal data 10\n", "something else\n", ""] {
+    for newer in ["foreseal data 1\n", "foreseal data 3\n", "foreseal data 20\n", "something else\n", ""] {
         std::fs::write(&format, newer).unwrap();
-        refuses(&home, &["this software knows 1"]);
+        refuses(&home, &["this software knows 2"]);
     }
     std::fs::remove_file(&format).unwrap();
     refuses(&home, &["holds no ledger", "foreseal init"]);
-    std::fs::write(&format, "foreseal data 1\n").unwrap();
-    for (file, says) in [("log.key", "log key"), ("kek", ""), ("session.key", "")] {
+    std::fs::write(&format, "foreseal data 2\n").unwrap();
+    for (file, says) in [("log.key", "log key"), ("kek", ""), ("session.key", ""), ("journal.key", "")] {
         let path = home.keys().join(file);
         let secret = std::fs::read(&path).unwrap();
         std::fs::remove_file(&path).unwrap();

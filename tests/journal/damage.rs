@@ -3,7 +3,7 @@
 use super::*;
 
 fn refused(disk: &FaultyDisk) -> RecoverError {
-    let answer = recover(disk, Path::new(DIR), &Resume::Beginning, 0, &mut |_, _| Ok(()));
+    let answer = recover(disk, Path::new(DIR), &key(), &Resume::Beginning, 0, &mut |_, _| Ok(()));
     match answer {
         Err(error) => error,
         Ok(recovered) => panic!("accepted: {recovered:?}"),
@@ -33,7 +33,41 @@ fn every_flipped_bit_is_refused_even_in_the_last_frame() {
             assert!(disk.flip_bit(Path::new(&path), at.offset + offset, bit));
         }
     }
-    assert!(recover(&disk, Path::new(DIR), &Resume::Beginning, 0, &mut |_, _| Ok(())).is_ok());
+    assert!(recover(&disk, Path::new(DIR), &key(), &Resume::Beginning, 0, &mut |_, _| Ok(())).is_ok());
+}
+
+/// A frame with everything that can be computed from what lies in the directory, but without the key.
+#[test]
+fn a_frame_without_the_key_is_refused_wherever_it_stands() {
+    let disk = FaultyDisk::new(0);
+    let mut journal = create(&disk).unwrap();
+    must_append(&mut journal, 1, 2, 100);
+    drop(journal);
+    for behind in [0, 1] {
+        let disk = disk.snapshot();
+        let stranger = FrameKey::from_bytes([8; 32]);
+        // A writer with another key appends to a copy that it did not have to recover.
+        let (last, _) = open(&disk, 2).map(|(journal, recovered, _)| (journal.head(), recovered)).unwrap();
+        let forged = frame(last.epoch, 2, 9, 3, 200);
+        let mut bytes = Vec::new();
+        let hash = forged.encode(last.end, &last.last_frame_hash, &stranger, &mut bytes).unwrap();
+        overwrite(&disk, last.end, &bytes);
+        if behind == 1 {
+            let at = Position { offset: last.end.offset + bytes.len() as u64, ..last.end };
+            let marker = frame(last.epoch, 5, 9, 0, 0);
+            marker.encode(at, &hash, &stranger, &mut bytes).unwrap();
+            overwrite(&disk, at, &bytes);
+        }
+        assert!(verify(&disk, Path::new(DIR)).unwrap().is_sound(), "checksums and chain say nothing");
+        let before = disk.contents(Path::new(&segment(0))).unwrap();
+        match open(&disk, 2).map(drop) {
+            Err(JournalError::Recover(RecoverError::NotTagged { position })) => {
+                assert_eq!(position, last.end);
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(disk.contents(Path::new(&segment(0))).unwrap() == before, "nothing was changed");
+    }
 }
 
 fn overwrite(disk: &FaultyDisk, at: Position, bytes: &[u8]) {
@@ -85,10 +119,10 @@ fn an_older_copy_a_missing_segment_or_a_foreign_one_is_refused() {
         "{answer}"
     );
     let resume = Resume::After { frame: at, hash };
-    let answer = recover(&backup, Path::new(DIR), &resume, 0, &mut |_, _| Ok(())).unwrap_err();
+    let answer = recover(&backup, Path::new(DIR), &key(), &resume, 0, &mut |_, _| Ok(())).unwrap_err();
     assert!(matches!(answer, RecoverError::Read(ReadError::NotThere(found)) if found == at), "{answer}");
     let resume = Resume::After { frame: at, hash: [1; 32] };
-    let answer = recover(&disk, Path::new(DIR), &resume, 0, &mut |_, _| Ok(())).unwrap_err();
+    let answer = recover(&disk, Path::new(DIR), &key(), &resume, 0, &mut |_, _| Ok(())).unwrap_err();
     assert!(matches!(answer, RecoverError::ResumeMismatch { .. }), "{answer}");
 
     let disk = FaultyDisk::new(0);
@@ -130,7 +164,7 @@ fn anything_but_zeros_behind_the_last_frame_is_noticed() {
     for both in [false, true] {
         overwrite(&disk, last, &[1]);
         overwrite(&disk, prepared, &[u8::from(both)]);
-        let answer = recover(&disk, Path::new(DIR), &Resume::Beginning, 0, &mut |_, _| Ok(()));
+        let answer = recover(&disk, Path::new(DIR), &key(), &Resume::Beginning, 0, &mut |_, _| Ok(()));
         let torn = answer.map(|recovered| recovered.truncated.map(|tail| tail.position));
         if both {
             assert!(matches!(torn, Err(RecoverError::Corrupt { .. })), "{torn:?}");
@@ -182,7 +216,7 @@ fn a_checksum_that_ends_in_zero_does_not_make_damage_look_torn() {
         let mut frame = frame(1, 0, salt, 1, 700);
         frame.payloads.clear();
         frame.entries[0].extend(salt.to_be_bytes());
-        let unpadded = |frame: &Frame| 88 + 4 + frame.checkpoint.len() + 2 + frame.entries[0].len() + 4;
+        let unpadded = |frame: &Frame| 88 + 4 + frame.checkpoint.len() + 2 + frame.entries[0].len() + 32 + 4;
         while unpadded(&frame) % 512 != 1 {
             frame.entries[0].push(7);
         }

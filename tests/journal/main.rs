@@ -19,14 +19,18 @@ use std::sync::Arc;
 
 use foreseal::disk::{Disk, Fault, FaultyDisk, RealDisk, Trigger};
 use foreseal::journal::{
-    AES_256_GCM, Append, Expected, Frame, Journal, JournalError, JournalOptions, PayloadLocator, Position,
-    Preparation, ReadError, RecoverError, Recovered, Resume, SealedPayload, SegmentedJournal,
+    AES_256_GCM, Append, Expected, Frame, FrameKey, Journal, JournalError, JournalOptions, PayloadLocator,
+    Position, Preparation, ReadError, RecoverError, Recovered, Resume, SealedPayload, SegmentedJournal,
     XCHACHA20_POLY1305, frames_from, read_frame_at, recover, segment_file_name, verify,
 };
 use proptest::prelude::*;
 
 const DIR: &str = "data/journal";
 const SEGMENT: u64 = 64 << 10;
+
+fn key() -> FrameKey {
+    FrameKey::from_bytes([7; 32])
+}
 
 fn options() -> JournalOptions {
     JournalOptions {
@@ -80,13 +84,20 @@ fn open(disk: &FaultyDisk, known_size: u64) -> Opened {
         Ok(())
     };
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
-    let opened =
-        SegmentedJournal::open(disk, Path::new(DIR), &options(), &Resume::Beginning, known_size, &mut visit);
+    let opened = SegmentedJournal::open(
+        disk,
+        Path::new(DIR),
+        &options(),
+        &key(),
+        &Resume::Beginning,
+        known_size,
+        &mut visit,
+    );
     opened.map(|(journal, recovered)| (journal, recovered, seen))
 }
 
 fn create(disk: &FaultyDisk) -> Result<SegmentedJournal, JournalError> {
-    SegmentedJournal::create(Arc::new(disk.clone()), Path::new(DIR), &options())
+    SegmentedJournal::create(Arc::new(disk.clone()), Path::new(DIR), &options(), &key())
 }
 
 /// A journal over three segments, the last frame without a marker behind it.
@@ -185,11 +196,11 @@ fn on_the_machine_a_thread_prepares_and_everything_reads_back() {
     let dir = dir.path().join("journal");
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let options = JournalOptions { preparation: Preparation::Background, segments_ahead: 2, ..options() };
-    let mut journal = SegmentedJournal::create(Arc::clone(&disk), &dir, &options).unwrap();
+    let mut journal = SegmentedJournal::create(Arc::clone(&disk), &dir, &options, &key()).unwrap();
     let frames = (0..60).map(|n| must_append(&mut journal, n, 3, 3_000)).collect::<Vec<_>>();
     let head = journal.head();
     assert!(head.end.segment > 10, "many segments: {head:?}");
-    let again = SegmentedJournal::create(Arc::clone(&disk), &dir, &options);
+    let again = SegmentedJournal::create(Arc::clone(&disk), &dir, &options, &key());
     assert!(matches!(again, Err(JournalError::AlreadyThere { .. })));
     drop(journal);
     let report = verify(&*disk, &dir).unwrap();
@@ -203,7 +214,7 @@ fn on_the_machine_a_thread_prepares_and_everything_reads_back() {
         Ok(())
     };
     let (mut journal, recovered) =
-        SegmentedJournal::open(Arc::clone(&disk), &dir, &options, &resume, head.size, visit).unwrap();
+        SegmentedJournal::open(Arc::clone(&disk), &dir, &options, &key(), &resume, head.size, visit).unwrap();
     assert_eq!((recovered.frames, recovered.end, recovered.last_epoch), (19, head.end, last.epoch));
     assert_eq!(seen, frames[41..]);
     must_append(&mut journal, 99, 0, 0);

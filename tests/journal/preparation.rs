@@ -8,7 +8,7 @@ use super::*;
 
 fn in_background(disk: &FaultyDisk) -> SegmentedJournal {
     let options = JournalOptions { preparation: Preparation::Background, zero_step_bytes: 4096, ..options() };
-    SegmentedJournal::create(Arc::new(disk.clone()), Path::new(DIR), &options).unwrap()
+    SegmentedJournal::create(Arc::new(disk.clone()), Path::new(DIR), &options, &key()).unwrap()
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn a_journal_that_is_dropped_stops_its_thread_and_leaves_no_half_segment() {
         preparation: Preparation::Background,
     };
     let begun = Instant::now();
-    drop(SegmentedJournal::create(Arc::new(disk.clone()), Path::new(DIR), &options).unwrap());
+    drop(SegmentedJournal::create(Arc::new(disk.clone()), Path::new(DIR), &options, &key()).unwrap());
     assert!(begun.elapsed() < Duration::from_secs(5));
     for path in disk.paths() {
         let complete = disk.contents(&path).unwrap().len() == 4 << 20;
@@ -95,7 +95,7 @@ fn options_that_make_no_sense_are_refused() {
     ];
     for options in wrong {
         let disk = FaultyDisk::new(0);
-        let made = SegmentedJournal::create(Arc::new(disk.clone()), Path::new(DIR), &options);
+        let made = SegmentedJournal::create(Arc::new(disk.clone()), Path::new(DIR), &options, &key());
         assert!(matches!(made, Err(JournalError::Options(_))), "{options:?}");
         assert_eq!(disk.operations(), 0);
     }

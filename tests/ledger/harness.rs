@@ -39,21 +39,40 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A clock that stands until it is moved.
 #[derive(Debug)]
-pub(crate) struct ManualClock(AtomicI64);
+pub(crate) struct ManualClock {
+    wall_ms: AtomicI64,
+    passed_ms: AtomicI64,
+}
 
 impl ManualClock {
+    pub(crate) fn new(millis: i64) -> Self {
+        Self { wall_ms: AtomicI64::new(millis), passed_ms: AtomicI64::new(0) }
+    }
+
+    /// Time passes; or, to a negative number, the clock is set back.
     pub(crate) fn step(&self, millis: i64) {
-        self.0.fetch_add(millis, Ordering::SeqCst);
+        // In this order a reading in between sees a clock ahead, which is waited for, and never one behind.
+        self.jump(millis);
+        self.passed_ms.fetch_add(millis.max(0), Ordering::SeqCst);
+    }
+
+    /// The clock is set, and no time passes.
+    pub(crate) fn jump(&self, millis: i64) {
+        self.wall_ms.fetch_add(millis, Ordering::SeqCst);
     }
 
     pub(crate) fn millis(&self) -> i64 {
-        self.0.load(Ordering::SeqCst)
+        self.wall_ms.load(Ordering::SeqCst)
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.millis()).unwrap()
+    }
+
+    fn elapsed(&self) -> Duration {
+        Duration::from_millis(self.passed_ms.load(Ordering::SeqCst).unsigned_abs())
     }
 }
 
@@ -87,7 +106,7 @@ impl Rig {
 
     /// The same surroundings around another disk.
     pub(crate) fn bare(disk: FaultyDisk) -> Self {
-        let clock = Arc::new(ManualClock(AtomicI64::new(START)));
+        let clock = Arc::new(ManualClock::new(START));
         let mut options = LedgerOptions::new(Arc::clone(&clock) as Arc<dyn Clock>);
         options.journal = JournalOptions {
             segment_bytes: 256 << 10,

@@ -35,21 +35,40 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A clock that stands still until it is moved.
 #[derive(Debug)]
-pub struct ManualClock(AtomicI64);
+pub struct ManualClock {
+    wall_ms: AtomicI64,
+    passed_ms: AtomicI64,
+}
 
 impl ManualClock {
+    pub fn new(millis: i64) -> Self {
+        Self { wall_ms: AtomicI64::new(millis), passed_ms: AtomicI64::new(0) }
+    }
+
+    /// Time passes; or, to a negative number, the clock is set back.
     pub fn step(&self, millis: i64) {
-        self.0.fetch_add(millis, Ordering::SeqCst);
+        // In this order a reading in between sees a clock ahead, which is waited for, and never one behind.
+        self.jump(millis);
+        self.passed_ms.fetch_add(millis.max(0), Ordering::SeqCst);
+    }
+
+    /// The clock is set, and no time passes.
+    pub fn jump(&self, millis: i64) {
+        self.wall_ms.fetch_add(millis, Ordering::SeqCst);
     }
 
     pub fn millis(&self) -> i64 {
-        self.0.load(Ordering::SeqCst)
+        self.wall_ms.load(Ordering::SeqCst)
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.millis()).unwrap()
+    }
+
+    fn elapsed(&self) -> Duration {
+        Duration::from_millis(self.passed_ms.load(Ordering::SeqCst).unsigned_abs())
     }
 }
 
@@ -65,7 +84,7 @@ pub struct Site {
 impl Site {
     /// An empty disk.
     pub fn new(seed: u64) -> Self {
-        Self::on(FaultyDisk::new(seed), Arc::new(ManualClock(AtomicI64::new(START_MS))))
+        Self::on(FaultyDisk::new(seed), Arc::new(ManualClock::new(START_MS)))
     }
 
     /// A disk that holds something already.

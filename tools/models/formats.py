@@ -308,6 +308,7 @@ def records():
 # ---- keys and payloads at rest --------------------------------------------------------------------------------------
 
 KEK, SESSION_KEY, EPOCH_ROOT, KID = bytes_from(16), bytes_from(48), bytes_from(80), bytes_from(112, 16)
+JOURNAL_KEY = bytes_from(144)
 
 
 def tag(agent, session):
@@ -351,9 +352,11 @@ def at_rest():
         "files": {
             "kek": b64(KEK),
             "session.key": b64(wrapped(SESSION_KEY, b"session", bytes_from(1, 12))),
+            "journal.key": b64(wrapped(JOURNAL_KEY, b"journal", bytes_from(3, 12))),
             "epochs/00000003": b64(wrapped(EPOCH_ROOT, b"epoch 3", bytes_from(2, 12))),
         },
         "session_key": b64(SESSION_KEY),
+        "journal_key": b64(JOURNAL_KEY),
         "epoch_root": b64(EPOCH_ROOT),
         "session_tags": [{"agent": a, "session": s, "tag": tag(a, s)} for a, s in ((2, "ticket-4711"), (3, "s-42"), (2, ""))],
         "payload": {
@@ -383,9 +386,11 @@ def frame(segment, offset, epoch, first, previous, checkpoint, entries, payloads
     body = u32(len(checkpoint)) + checkpoint + b"".join(len(e).to_bytes(2, "big") + e for e in entries)
     for number, key_epoch, cipher, kid, ciphertext in payloads:
         body += u32(number) + u32(key_epoch) + bytes([cipher]) + kid + u32(len(ciphertext)) + ciphertext
-    head = b"FSJ1" + bytes((0, 1, 0, 0)) + u64(segment) + u64(offset) + u64(epoch) + u64(first)
-    head += u32(len(entries)) + u32(len(payloads)) + u32(len(body)) + previous
-    return head + u32(crc32c(head)) + body + u32(crc32c(body))
+    head = b"FSJ1" + bytes((0, 2, 0, 0)) + u64(segment) + u64(offset) + u64(epoch) + u64(first)
+    head += u32(len(entries)) + u32(len(payloads)) + u32(len(body) + 32) + previous
+    head += u32(crc32c(head))
+    body += hmac.digest(JOURNAL_KEY, b"foreseal.frame.v2\0" + hashlib.sha256(head + body).digest(), "sha256")
+    return head + body + u32(crc32c(body))
 
 
 def journal():
@@ -397,7 +402,7 @@ def journal():
          [{"entry": 0, "key_epoch": 9, "cipher": 2, "kid": bytes(range(16)).hex(), "ciphertext": "aabbcc"}], one),
     ]  # fmt: skip
     return {
-        "about": "Frames without their padding (zeros up to the next multiple of 4,096), hex. The checkpoint is the text cp; the second has one entry, {}.",
+        "about": "Frames without their padding (zeros up to the next multiple of 4,096), hex; tagged with the journal key of keys/at-rest.json. The checkpoint is the text cp; the second has one entry, {}.",
         "frames": [{"about": about, **at, "payloads": payloads, "frame": data.hex(), "hash": hashlib.sha256(data).hexdigest()} for about, at, payloads, data in rows],
     }
 

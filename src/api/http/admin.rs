@@ -12,13 +12,14 @@ use serde_json::json;
 
 use super::credentials::{caller, typed_body};
 use super::intents::json as answer;
+use super::query::Number;
 use super::{App, Problem};
 use crate::service::{ErrorCode, NewAgent, ServiceError};
 
 /// Where a page begins.
 #[derive(Deserialize)]
 pub(super) struct After {
-    after: Option<u64>,
+    after: Option<Number>,
 }
 
 /// The optional body of a rotation.
@@ -91,7 +92,7 @@ pub(super) async fn agents(
     let counted = |error| Problem::counted(&service, error);
     let caller = caller(&service, &headers).map_err(counted)?;
     let Query(page) = page?;
-    let agents = service.agents(&caller, page.after).map_err(counted)?;
+    let agents = service.agents(&caller, page.after.map(|after| after.0)).map_err(counted)?;
     answer(StatusCode::OK, &json!({ "agents": agents })).map_err(Problem)
 }
 

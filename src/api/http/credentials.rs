@@ -1,27 +1,62 @@
 //! Credentials and bodies of requests.
 
 use axum::body::{Body, to_bytes};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 
 use crate::record::limits;
 use crate::service::{Caller, ErrorCode, Service, ServiceError};
 
 /// The bearer token of a request, if it has one.
-pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+///
+/// # Errors
+/// [`ErrorCode::MalformedRequest`]: two credentials, so that it is not said who asks.
+pub(super) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, ServiceError> {
+    let Some(value) = only(headers, header::AUTHORIZATION.as_str())? else { return Ok(None) };
+    let bearer = value.to_str().ok().and_then(|value| value.split_once(' '));
+    Ok(bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim()))
 }
 
 /// Who is asking.
 pub(super) fn caller(service: &Service, headers: &HeaderMap) -> Result<Caller, ServiceError> {
-    service.authenticate(bearer(headers))
+    service.authenticate(bearer(headers)?)
+}
+
+/// A header that means something only once.
+fn only<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a HeaderValue>, ServiceError> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (first, None) => Ok(first),
+        (_, Some(_)) => Err(ServiceError::new(ErrorCode::MalformedRequest, format!("{name} is given twice"))),
+    }
 }
 
 /// A header's text, if it is there.
 pub(super) fn text(headers: &HeaderMap, name: &str) -> Result<Option<String>, ServiceError> {
     let malformed = || ServiceError::new(ErrorCode::MalformedRequest, format!("{name} is not plain text"));
-    headers.get(name).map(|value| value.to_str().map(str::to_owned).map_err(|_| malformed())).transpose()
+    only(headers, name)?.map(|value| value.to_str().map(str::to_owned).map_err(|_| malformed())).transpose()
+}
+
+/// Refuses a body that is said to be anything but JSON in UTF-8, as it is.
+fn check_media_type(headers: &HeaderMap) -> Result<(), ServiceError> {
+    let refused = |detail: String| {
+        ServiceError::new(ErrorCode::UnsupportedMediaType, detail).hint("send Content-Type: application/json")
+    };
+    let said = text(headers, header::CONTENT_TYPE.as_str())?.unwrap_or_default();
+    let (media_type, parameters) = said.split_once(';').unwrap_or((&said, ""));
+    if !media_type.trim().eq_ignore_ascii_case("application/json") {
+        return Err(refused(format!("the body is {:?}, not application/json", media_type.trim())));
+    }
+    for parameter in parameters.split(';') {
+        let charset = parameter.trim().to_ascii_lowercase();
+        let charset = charset.strip_prefix("charset=").map(|charset| charset.trim_matches('"'));
+        if let Some(charset) = charset.filter(|charset| *charset != "utf-8") {
+            return Err(refused(format!("the body is in {charset:?}, not in UTF-8")));
+        }
+    }
+    match text(headers, header::CONTENT_ENCODING.as_str())?.as_deref() {
+        None | Some("identity") => Ok(()),
+        Some(coding) => Err(refused(format!("the body is encoded as {coding:?}")).hint("send it as it is")),
+    }
 }
 
 /// A JSON body, capped.
@@ -30,14 +65,7 @@ pub(super) async fn json_body(
     body: Body,
     bytes_max: usize,
 ) -> Result<Vec<u8>, ServiceError> {
-    let media_type =
-        headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let media_type = media_type.split(';').next().unwrap_or_default().trim();
-    if !media_type.eq_ignore_ascii_case("application/json") {
-        let detail = format!("the body is {media_type:?}, not application/json");
-        return Err(ServiceError::new(ErrorCode::UnsupportedMediaType, detail)
-            .hint("send Content-Type: application/json"));
-    }
+    check_media_type(headers)?;
     match to_bytes(body, bytes_max).await {
         Ok(bytes) => Ok(bytes.into()),
         Err(error) if is_too_long(&error) => {
@@ -57,7 +85,7 @@ pub(super) async fn typed_body<T: serde::de::DeserializeOwned>(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<T, ServiceError> {
-    let bytes = json_body(headers, body, limits::BODY_MAX_BYTES * 2).await?;
+    let bytes = json_body(headers, body, limits::ADMIN_BODY_MAX_BYTES).await?;
     let malformed = |detail: String| ServiceError::new(ErrorCode::MalformedRequest, detail);
     let json_limits = crate::record::json::JsonLimits { max_bytes: bytes.len(), ..Default::default() };
     let value =

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::credentials::{caller, json_body, text};
 use super::{App, Problem};
 use crate::evidence::Answer;
+use crate::record::intent::is_id;
 use crate::record::limits;
 use crate::service::{Caller, ErrorCode, Service, ServiceError, SubmissionHeaders};
 
@@ -99,6 +100,11 @@ fn asked(
             "the path's last part must be an intent's id, a UUID",
         ))
     })?;
+    if whose.agent.as_deref().is_some_and(|agent| !is_id(agent)) {
+        let detail =
+            format!("?agent: must be 1 to {} characters of A-Z a-z 0-9 . _ : -", limits::ID_MAX_CHARS);
+        return Err(Problem(ServiceError::new(ErrorCode::MalformedRequest, detail)));
+    }
     Ok((caller, id, whose.agent))
 }
 

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::credentials::bearer;
 use super::intents::{blocking, json};
+use super::query::Number;
 use super::{App, Problem};
 use crate::merkle::TilePath;
 use crate::service::{ErrorCode, Service, ServiceError};
@@ -15,19 +16,21 @@ use crate::service::{ErrorCode, Service, ServiceError};
 /// `?index=&size=`
 #[derive(Deserialize)]
 pub(super) struct Inclusion {
-    index: u64,
-    size: Option<u64>,
+    index: Number,
+    size: Option<Number>,
 }
 
 /// `?from=&to=`
 #[derive(Deserialize)]
 pub(super) struct Consistency {
-    from: u64,
-    to: Option<u64>,
+    from: Number,
+    to: Option<Number>,
 }
 
 fn authorize(service: &Service, headers: &HeaderMap) -> Result<(), Problem> {
-    service.authorize_log_read(bearer(headers)).map_err(|error| Problem::counted(service, error))
+    bearer(headers)
+        .and_then(|token| service.authorize_log_read(token))
+        .map_err(|error| Problem::counted(service, error))
 }
 
 /// What caches may keep. With a credential in the request only the reader's own.
@@ -76,7 +79,9 @@ pub(super) async fn inclusion(
     authorize(&service, &headers)?;
     let Query(asked) = query?;
     let theirs = std::sync::Arc::clone(&service);
-    let proof = blocking(move || theirs.inclusion(asked.index, asked.size)).await.map_err(Problem)?;
+    let proof = blocking(move || theirs.inclusion(asked.index.0, asked.size.map(|size| size.0)))
+        .await
+        .map_err(Problem)?;
     json(StatusCode::OK, &proof).map_err(Problem)
 }
 
@@ -89,6 +94,7 @@ pub(super) async fn consistency(
     authorize(&service, &headers)?;
     let Query(asked) = query?;
     let theirs = std::sync::Arc::clone(&service);
-    let proof = blocking(move || theirs.consistency(asked.from, asked.to)).await.map_err(Problem)?;
+    let proof =
+        blocking(move || theirs.consistency(asked.from.0, asked.to.map(|to| to.0))).await.map_err(Problem)?;
     json(StatusCode::OK, &proof).map_err(Problem)
 }

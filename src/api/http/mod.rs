@@ -6,62 +6,34 @@ mod exports;
 mod health;
 mod intents;
 mod log;
+mod metrics;
+pub mod openapi;
 mod problem;
+mod query;
+mod routes;
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::middleware::{self, Next};
+use axum::extract::{Request, State};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use tokio::net::TcpListener;
 
 pub use problem::Problem;
+pub use routes::router;
 
+use crate::record::limits;
 use crate::service::{ErrorCode, Service, ServiceError};
 
 /// A request that has no answer after this is answered `timed_out`.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+const REQUEST_TIMEOUT: Duration = Duration::from_millis(limits::REQUEST_MAX_MS);
 /// How long open connections may take to finish when the service stops.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(15);
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(limits::DRAIN_MAX_MS);
 
 /// Shared by all handlers.
 pub(crate) type App = State<Arc<Service>>;
-
-/// The routes over a service.
-pub fn router(service: Arc<Service>) -> Router {
-    let log = Router::new()
-        .route("/checkpoint", get(log::checkpoint))
-        .route("/tile/{*path}", get(log::tile))
-        // Bundles and checkpoints compress well; tiles of hashes do not, and cost little.
-        .layer(tower_http::compression::CompressionLayer::new().gzip(true));
-    let api = Router::new()
-        .route("/v1/intents", post(intents::submit))
-        .route("/v1/intents/{id}", get(intents::get))
-        .route("/v1/intents/{id}/receipt", get(intents::receipt))
-        .route("/v1/intents/{id}/payload", get(intents::payload))
-        .route("/v1/proofs/inclusion", get(log::inclusion))
-        .route("/v1/proofs/consistency", get(log::consistency))
-        .route("/v1/agents", get(admin::agents).post(admin::register_agent))
-        .route("/v1/agents/{name}/rotate", post(admin::rotate_agent))
-        .route("/v1/agents/{name}/revoke", post(admin::revoke_agent))
-        .route("/v1/policies", get(admin::policy).post(admin::activate_policy))
-        .layer(DefaultBodyLimit::disable());
-    Router::new()
-        .merge(log)
-        .merge(api)
-        .layer(middleware::from_fn(time_out))
-        // A range may take long to read before its first byte; its own limits bound it.
-        .route("/v1/exports", post(exports::export).layer(DefaultBodyLimit::disable()))
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
-        .fallback(no_route)
-        .method_not_allowed_fallback(no_method)
-        .with_state(service)
-}
 
 /// Serves until `stop` resolves, then lets open requests finish within 15 s.
 ///
@@ -97,10 +69,26 @@ async fn time_out(request: Request, next: Next) -> Response {
 }
 
 async fn no_route(request: Request) -> Problem {
-    Problem(ServiceError::new(ErrorCode::NotFound, format!("there is no {}", request.uri().path())))
+    let path = request.uri().path();
+    let error = ServiceError::new(ErrorCode::NotFound, format!("there is no {}", shown(path)));
+    let is_slashed = path.len() > 1 && path.ends_with('/');
+    Problem(if is_slashed {
+        error.hint("leave out the slash at the end")
+    } else {
+        error.hint("GET /docs lists what there is")
+    })
 }
 
 async fn no_method(request: Request) -> Problem {
-    let detail = format!("{} is not a method of {}", request.method(), request.uri().path());
-    Problem(ServiceError::new(ErrorCode::MethodNotAllowed, detail))
+    let detail =
+        format!("{} is not a method of {}", shown(request.method().as_str()), shown(request.uri().path()));
+    Problem(ServiceError::new(ErrorCode::MethodNotAllowed, detail).hint("the header Allow lists its methods"))
+}
+
+/// A path as an error repeats it: the client's, and possibly long.
+fn shown(path: &str) -> String {
+    match path.char_indices().nth(200) {
+        Some((end, _)) => format!("{}…", path.get(..end).unwrap_or_default()),
+        None => path.to_owned(),
+    }
 }

@@ -11,8 +11,9 @@ use crate::service::{ErrorCode, SealedState, Service, ServiceError};
 #[derive(Debug)]
 pub struct Problem(pub ServiceError);
 
+/// RFC 9457, with our members.
 #[derive(Serialize)]
-struct Body<'a> {
+pub(super) struct Body<'a> {
     r#type: String,
     title: &'a str,
     status: u16,
@@ -24,6 +25,26 @@ struct Body<'a> {
     retry: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<&'a str>,
+}
+
+/// The body of an error.
+pub(super) fn body_of(error: &ServiceError) -> Body<'_> {
+    let code = error.code;
+    Body {
+        r#type: format!("urn:foreseal:error:{}", code.as_str()),
+        title: code.meaning().trim(),
+        status: code.status(),
+        detail: &error.detail,
+        code: code.as_str(),
+        sealed: match code.sealed() {
+            SealedState::No => Some(Some(false)),
+            SealedState::Yes => Some(Some(true)),
+            SealedState::Unknown => Some(None),
+            SealedState::NotAsked => None,
+        },
+        retry: code.retry(),
+        hint: error.hint,
+    }
 }
 
 impl Problem {
@@ -52,21 +73,7 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let Self(error) = self;
         let code = error.code;
-        let body = Body {
-            r#type: format!("urn:foreseal:error:{}", code.as_str()),
-            title: code.meaning().trim(),
-            status: code.status(),
-            detail: &error.detail,
-            code: code.as_str(),
-            sealed: match code.sealed() {
-                SealedState::No => Some(Some(false)),
-                SealedState::Yes => Some(Some(true)),
-                SealedState::Unknown => Some(None),
-                SealedState::NotAsked => None,
-            },
-            retry: code.retry(),
-            hint: error.hint,
-        };
+        let body = body_of(&error);
         if code.status() >= 500 {
             tracing::error!(code = code.as_str(), detail = error.detail, "not answered as asked");
         }

@@ -6,6 +6,7 @@ use super::super::output::{self, Failure, data};
 use super::super::{audit, files};
 use crate::disk::{DirMode, Disk, EntryKind, FileMode, OpenMode, RealDisk, create_dir_durably, read_file};
 use crate::evidence::Verdict;
+use crate::evidence::audit::Leaves;
 use crate::ledger::layout::Layout;
 use crate::note::TrustPolicy;
 
@@ -27,7 +28,7 @@ pub(super) fn flip_and_audit(layout: &Layout, trust: &TrustPolicy) -> Result<boo
     copy_tree(&*disk, &layout.data, &copy).map_err(failure)?;
     let flipped = flip(&*disk, &Layout::new(&copy, None).journal()).map_err(failure)?;
     data(&flipped);
-    let report = audit::directory(&copy, Some(trust))?;
+    let report = audit::directory(&copy, Leaves::Entries, Some(trust))?;
     for line in output::lines(&report) {
         data(&line);
     }

@@ -4,22 +4,22 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::super::head;
+#[cfg(feature = "server")]
+use super::super::index::Index;
 use super::super::keyring::{Ciphertext, Keyring};
 use super::super::layout::Layout;
 use super::super::log_key::{own_checkpoint, read_signer};
 use super::super::payload::Payload;
 use super::super::snapshot::{self, Snapshot};
 use super::super::state::State;
+use super::commitments::{check_payload, check_signature, commits, id_of};
 use crate::disk::Disk;
-use crate::journal::{FrameView, Position};
+use crate::journal::{FrameKey, FrameView, Position};
 use crate::merkle::{Frontier, Hash};
 use crate::note::{Checkpoint, TrustPolicy};
 use crate::record::chain::Chain;
-use crate::record::entry::{Entry, IntentEntry, call_digest};
-use crate::record::evaluation::groups_of;
-use crate::record::field_tree::{Commitment, FieldTree, Seed};
+use crate::record::entry::{Entry, IntentEntry};
 use crate::record::intent::Intent;
-use crate::record::json::{JsonLimits, parse_with};
 
 /// The ledger's keys, and what they can be held against.
 pub(super) struct OpenKeys {
@@ -28,7 +28,7 @@ pub(super) struct OpenKeys {
     head: Option<Checkpoint>,
     snapshots: BTreeMap<u64, Snapshot>,
     #[cfg(feature = "server")]
-    index: Option<super::super::index::Index>,
+    index: Option<Index>,
 }
 
 /// What was opened so far.
@@ -36,6 +36,7 @@ pub(super) struct OpenKeys {
 pub(super) struct Opened {
     state: State,
     payloads: u64,
+    signatures: u64,
     rows: u64,
     head_root: Option<Hash>,
     snapshots: u64,
@@ -44,8 +45,8 @@ pub(super) struct Opened {
 impl Opened {
     pub(super) fn summary(&self) -> String {
         format!(
-            "{} payloads, {} index rows, {} snapshots, the head",
-            self.payloads, self.rows, self.snapshots
+            "{} payloads, {} agents' signatures, {} index rows, {} snapshots, the head",
+            self.payloads, self.signatures, self.rows, self.snapshots
         )
     }
 }
@@ -70,8 +71,13 @@ impl OpenKeys {
             head: head.map_err(|e| format!("the head file: {e}"))?,
             snapshots,
             #[cfg(feature = "server")]
-            index: open_index(&**disk, layout),
+            index: Index::inspect(disk, &layout.index()).ok(),
         })
+    }
+
+    /// The key that frames are tagged with.
+    pub(super) fn frame_key(&self) -> &FrameKey {
+        self.keyring.frame_key()
     }
 
     /// The log key's own trust policy.
@@ -107,6 +113,7 @@ impl OpenKeys {
         }
         if let (Entry::Intent(intent), Some(payload)) = (entry, &payload) {
             self.check_words(opened, intent, payload).map_err(fail)?;
+            opened.signatures += u64::from(payload.signature.is_some());
         }
         let record = payload.as_ref().map(|payload| payload.declared.as_slice());
         opened.state.apply(entry, record).map_err(|e| e.to_string())?;
@@ -123,7 +130,7 @@ impl OpenKeys {
         Ok(())
     }
 
-    /// What the declared document says of itself is what the leaf says of it.
+    /// What the declared document says of itself is what the leaf says of it, and its agent signed it if it signs.
     fn check_words(&self, opened: &Opened, entry: &IntentEntry, payload: &Payload) -> Result<(), String> {
         let intent = Intent::parse(&payload.declared).map_err(|e| e.to_string())?;
         let agent = opened.state.registry.agent(entry.agent).map(|agent| agent.name.as_str());
@@ -136,14 +143,13 @@ impl OpenKeys {
         if self.keyring.session_tag(entry.agent, &intent.session) != entry.session {
             return Err("it was declared in another session".to_owned());
         }
-        Ok(())
+        let key = opened.state.registry.agent(entry.agent).and_then(|agent| agent.key);
+        check_signature(entry, &intent, payload, key, self.keyring.origin())
     }
 
     fn payload(&self, frame: &FrameView, number: u32, id: &[u8; 16]) -> Result<Option<Payload>, String> {
         let Some(payload) = frame.payloads().find(|payload| payload.entry == number) else { return Ok(None) };
-        let sealed =
-            Ciphertext { epoch: payload.key_epoch, kid: payload.kid, bytes: payload.ciphertext.to_vec() };
-        self.keyring.open_payload(&sealed, id).map(Some).map_err(|e| e.to_string())
+        self.keyring.open_payload(&Ciphertext::of(&payload), id).map(Some).map_err(|e| e.to_string())
     }
 
     #[cfg(feature = "server")]
@@ -214,81 +220,4 @@ impl OpenKeys {
 fn own_checkpoint_root(frame: &FrameView) -> Option<Hash> {
     let note: crate::note::SignedNote = std::str::from_utf8(frame.checkpoint()).ok()?.parse().ok()?;
     Checkpoint::parse(&note.text).ok().map(|checkpoint| checkpoint.root)
-}
-
-/// The index's rows, read from a copy in memory: opening a database writes to it.
-#[cfg(feature = "server")]
-fn open_index(disk: &dyn Disk, layout: &Layout) -> Option<super::super::index::Index> {
-    use crate::disk::{FaultyDisk, read_file};
-    /// 10 million rows take less.
-    const INDEX_MAX_BYTES: u64 = 4 << 30;
-    let bytes = read_file(disk, &layout.index(), INDEX_MAX_BYTES).ok()?;
-    let memory = FaultyDisk::new(0);
-    let path = std::path::Path::new("/index.redb");
-    memory.place(path, &bytes).ok()?;
-    let memory: Arc<dyn Disk> = Arc::new(memory);
-    super::super::index::Index::open(&memory, path, u64::MAX).ok()
-}
-
-fn id_of(entry: &Entry) -> Option<&[u8; 16]> {
-    match entry {
-        Entry::Intent(entry) => Some(entry.id.as_bytes()),
-        Entry::Operator(entry) => Some(entry.id.as_bytes()),
-        Entry::Agent(entry) => Some(entry.id.as_bytes()),
-        Entry::Policy(entry) => Some(entry.id.as_bytes()),
-        Entry::Export(entry) => Some(entry.id.as_bytes()),
-        _ => None,
-    }
-}
-
-/// Whether an entry commits to a payload.
-fn commits(entry: &Entry) -> bool {
-    match entry {
-        Entry::Intent(_) | Entry::Operator(_) | Entry::Policy(_) | Entry::Export(_) => true,
-        Entry::Agent(entry) => entry.declared.is_some(),
-        _ => false,
-    }
-}
-
-fn check_payload(entry: &Entry, payload: &Payload) -> Result<(), String> {
-    let declared = match entry {
-        Entry::Intent(intent) => return check_intent(intent, payload),
-        Entry::Operator(entry) => Some(entry.declared),
-        Entry::Agent(entry) => entry.declared,
-        Entry::Policy(entry) => Some(entry.declared),
-        Entry::Export(entry) => Some(entry.declared),
-        _ => None,
-    };
-    let limits = JsonLimits { max_bytes: payload.declared.len(), ..JsonLimits::default() };
-    let document = parse_with(&payload.declared, &limits).map_err(|e| e.to_string())?;
-    let tree = FieldTree::of_document(&document, &payload.declared_seed).map_err(|e| e.to_string())?;
-    equal(declared, tree.commitment(), "declared document")
-}
-
-fn check_intent(entry: &IntentEntry, payload: &Payload) -> Result<(), String> {
-    let intent = Intent::parse(&payload.declared).map_err(|e| e.to_string())?;
-    let seed: &Seed = &payload.declared_seed;
-    let tree = FieldTree::of_document(&intent.document, seed).map_err(|e| e.to_string())?;
-    equal(Some(entry.declared), tree.commitment(), "declared document")?;
-    let digests = intent.calls.iter().zip(0u32..).map(|(call, i)| call_digest(seed, i, call).ok());
-    if !digests.eq(entry.calls.iter().map(|call| Some(call.digest))) {
-        return Err("a call's digest is not that of the declared call".to_owned());
-    }
-    let limits = JsonLimits { max_bytes: payload.evaluation.len(), ..JsonLimits::default() };
-    let evaluation = parse_with(&payload.evaluation, &limits).map_err(|e| e.to_string())?;
-    let tree =
-        FieldTree::of_groups(groups_of(&evaluation), &payload.evaluation_seed).map_err(|e| e.to_string())?;
-    equal(Some(entry.evaluation), tree.commitment(), "evaluation")?;
-    let verdicts = evaluation.get("verdicts").and_then(serde_json::Value::as_array);
-    let outcome = |verdict: &serde_json::Value| verdict.get("outcome")?.as_str().map(str::to_owned);
-    let verdicts = verdicts.into_iter().flatten().map(outcome);
-    if verdicts.eq(entry.calls.iter().map(|call| Some(call.outcome.as_str().to_owned()))) {
-        Ok(())
-    } else {
-        Err("its verdicts are not those of the sealed evaluation".to_owned())
-    }
-}
-
-fn equal(sealed: Option<Commitment>, computed: Commitment, what: &str) -> Result<(), String> {
-    if sealed == Some(computed) { Ok(()) } else { Err(format!("its payload's {what} is not the sealed one")) }
 }

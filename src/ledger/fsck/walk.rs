@@ -6,10 +6,10 @@ use super::super::packs::Packs;
 use super::super::tiles::BUNDLE_LEAVES;
 use super::open_keys::OpenKeys;
 use crate::disk::Disk;
-use crate::evidence::Report;
 use crate::evidence::audit::ReadLogError;
+use crate::evidence::{Coverage, Report};
 use crate::journal::{FrameView, Position, frames_from};
-use crate::merkle::{Frontier, Hash, Tile, encode_bundle, leaf_hash};
+use crate::merkle::{Frontier, FullTile, GrowingTiles, Hash, encode_bundle, leaf_hash};
 use crate::note::{TrustError, TrustPolicy};
 use crate::record::chain::Chain;
 use crate::record::entry::Entry;
@@ -47,6 +47,7 @@ impl<'a> Trusted<'a> {
 pub(super) enum Stop {
     Read(String),
     Checkpoint(String),
+    Tag(Position),
     Unknown(String),
     Entry(String),
     Tile(String),
@@ -60,11 +61,15 @@ pub(super) struct Walk<'a> {
     opened: super::open_keys::Opened,
     chain: Chain,
     frontier: Frontier,
-    levels: Vec<(u64, Tile)>,
+    growing: GrowingTiles,
     bundle: Vec<Vec<u8>>,
     bundles_end: u64,
     covered: u64,
     checkpoints: u64,
+    /// Stop at the first signed size that is not below this.
+    upto: Option<u64>,
+    /// It did, and more may follow.
+    stopped: bool,
     tiles_behind: u64,
     bundles_behind: u64,
 }
@@ -78,14 +83,21 @@ impl<'a> Walk<'a> {
             opened: super::open_keys::Opened::default(),
             chain: Chain::default(),
             frontier: Frontier::new(),
-            levels: Vec::new(),
+            growing: GrowingTiles::new(),
             bundle: Vec::new(),
             bundles_end: 0,
             covered: 0,
             checkpoints: 0,
+            upto: None,
+            stopped: false,
             tiles_behind: 0,
             bundles_behind: 0,
         }
+    }
+
+    /// Looks at the log only as far as the first signed checkpoint of at least this size.
+    pub(super) fn upto(self, upto: Option<u64>) -> Self {
+        Self { upto, ..self }
     }
 
     pub(super) fn run(
@@ -99,6 +111,13 @@ impl<'a> Walk<'a> {
         for frame in frames.map_err(|e| Stop::Read(e.to_string()))? {
             let (_, frame) = frame.map_err(|e| Stop::Read(e.to_string()))?;
             self.checkpoint(&frame)?;
+            if self.upto.is_some_and(|upto| self.covered >= upto) {
+                self.stopped = true;
+                return Ok(());
+            }
+            if self.keys.is_some_and(|keys| !frame.is_tagged_by(keys.frame_key())) {
+                return Err(Stop::Tag(frame.header().position));
+            }
             for (number, bytes) in (0u32..).zip(frame.entries()) {
                 self.leaf(&frame, number, bytes)?;
             }
@@ -158,27 +177,14 @@ impl<'a> Walk<'a> {
     }
 
     fn push(&mut self, hash: Hash) -> Result<(), Stop> {
-        let mut carried = Some(hash);
-        for level in 0u8.. {
-            let Some(hash) = carried.take() else { break };
-            if self.levels.len() == usize::from(level) {
-                self.levels.push((0, Tile::new()));
-            }
-            let Some((index, tile)) = self.levels.get_mut(usize::from(level)) else { break };
-            tile.push(hash).map_err(|e| Stop::Tile(e.to_string()))?;
-            if let Some(root) = tile.root() {
-                let full = std::mem::replace(tile, Tile::new());
-                let number = *index;
-                *index += 1;
-                match self.packs.read_tile(level, number) {
-                    Ok(found) if found.bottom() == full.bottom() => {}
-                    Ok(_) => {
-                        return Err(Stop::Tile(format!("tile {level}/{number} is not that of the leaves")));
-                    }
-                    Err(ReadLogError::Missing(_)) => self.tiles_behind += 1,
-                    Err(error) => return Err(Stop::Tile(error.to_string())),
-                }
-                carried = Some(root);
+        for FullTile { level, index, tile } in
+            self.growing.push(hash).map_err(|e| Stop::Tile(e.to_string()))?
+        {
+            match self.packs.read_tile(level, index) {
+                Ok(found) if found.bottom() == tile.bottom() => {}
+                Ok(_) => return Err(Stop::Tile(format!("tile {level}/{index} is not that of the leaves"))),
+                Err(ReadLogError::Missing(_)) => self.tiles_behind += 1,
+                Err(error) => return Err(Stop::Tile(error.to_string())),
             }
         }
         Ok(())
@@ -207,11 +213,57 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    /// Leaves behind the newest checkpoint are vouched for by their frame's tag, which only the keys can check.
+    fn conclude_coverage(&self, report: &mut Report, size: u64) {
+        report.coverage = Some(Coverage { leaves: size, signed: self.covered });
+        let behind = size - self.covered;
+        if let Some(upto) = self.upto {
+            let name = "a signed checkpoint covers what was asked for";
+            if self.stopped {
+                report.passed(name, format!("{size} leaves"));
+                report.not_checked(format!("what the directory holds behind its first {size} leaves"));
+            } else {
+                report.undecided(
+                    name,
+                    format!("the largest is of {} leaves, asked for were {upto}", self.covered),
+                );
+            }
+        }
+        if self.keys.is_some() {
+            report.passed(
+                "frames carry the ledger's tag",
+                match behind {
+                    0 => String::new(),
+                    _ => format!(
+                        "so do the {behind} leaves that no checkpoint covers yet: the next start signs them"
+                    ),
+                },
+            );
+        } else if behind == 0 {
+            report.passed("every leaf is under a signed checkpoint", format!("{size}"));
+        } else {
+            report.undecided(
+                "every leaf is under a signed checkpoint",
+                format!("{} of {size} are; of the last {behind} nothing is established", self.covered),
+            );
+            report.hint = Some(format!(
+                "the service was not stopped cleanly: start it once, it checks the last leaves with its keys and signs them; or audit what is signed with --upto {}",
+                self.covered
+            ));
+        }
+    }
+
     pub(super) fn conclude(self, report: &mut Report, walked: Result<(), Stop>) {
         match walked {
             Err(Stop::Read(problem)) => return report.failed("every leaf can be read", problem),
             Err(Stop::Checkpoint(problem)) => {
                 return report.failed("leaves hash to every signed root", problem);
+            }
+            Err(Stop::Tag(position)) => {
+                return report.failed(
+                    "frames carry the ledger's tag",
+                    format!("the frame at {position} was not written with these keys"),
+                );
             }
             Err(Stop::Unknown(problem)) => {
                 return report.undecided("leaves hash to every signed root", problem);
@@ -226,29 +278,26 @@ impl<'a> Walk<'a> {
         let size = self.frontier.size();
         report.passed(
             "leaves hash to every signed root",
-            format!("{size} leaves, {} checkpoints", self.checkpoints),
+            format!("{} leaves, {} checkpoints", self.covered, self.checkpoints),
         );
+        self.conclude_coverage(report, size);
         report.passed(
             "entries are linked",
             format!("{} agents, sequence numbers and times without a gap", self.chain.agent_count()),
         );
         if self.behind() == 0 {
-            report.passed("tiles agree with the leaves", format!("{} levels", self.levels.len()));
+            report.passed("tiles agree with the leaves", format!("{} levels", self.growing.levels().len()));
         } else {
             report.undecided(
                 "tiles agree with the leaves",
                 format!("{} full tiles and bundles are not written yet", self.behind()),
             );
-            report.hint = Some("start the service once: it writes them from the journal".to_owned());
+            report
+                .hint
+                .get_or_insert_with(|| "start the service once: it writes them from the journal".to_owned());
         }
         if let Some(summary) = self.keys.map(|_| self.opened.summary()) {
             report.passed("what the keys open agrees with the leaves", summary);
-        }
-        if self.covered < size {
-            report.not_checked(format!(
-                "{} entries after the newest checkpoint in the journal: the next start signs them",
-                size - self.covered
-            ));
         }
         if self.chain.not_understood() > 0 {
             report.not_checked(format!(

@@ -273,3 +273,25 @@ proptest! {
         prop_assert_eq!(&engine.decide_request(sealed).unwrap().to_json(), verdict);
     }
 }
+
+/// A defect in the engine is one call's denial, sealed like any other, and not the end of whoever asked.
+#[test]
+fn a_panic_while_asking_the_rules_denies_the_call() {
+    let engine = engine("@id(\"all\") permit (principal, action, resource);");
+    let args = json!({"count": 1});
+    let calls = [CallView { id: "c1", server: "bank", tool: "look", args: &args }];
+    let input = DecideInput {
+        agent: AgentFacts { name: "bot", roles: &[], signed: true },
+        calls: &calls,
+        claimed: Claimed::default(),
+        environment: None,
+        principal: None,
+        at: 1,
+    };
+    let tool = engine.bundle.tools.get(&action_id("bank", "look"));
+    let request = Request::build(&input, &Agent::of(input.agent), &calls[0], tool).unwrap();
+    let verdict = engine.verdict(&request, || std::panic::resume_unwind(Box::new("a defect")));
+    assert_eq!(verdict.call.outcome, Outcome::Deny);
+    assert_eq!(verdict.call.reasons[0].rule, "policy_error");
+    assert_eq!(engine.judge(&request).call.outcome, Outcome::Allow, "the next one is judged");
+}
