@@ -24,6 +24,8 @@ mod http;
 #[path = "e2e/process.rs"]
 mod process;
 
+#[path = "e2e/bundles.rs"]
+mod bundles;
 #[path = "e2e/crash.rs"]
 mod crash;
 #[path = "e2e/demo.rs"]

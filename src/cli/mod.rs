@@ -24,6 +24,8 @@ mod config_check;
 #[cfg(feature = "server")]
 mod demo;
 mod export;
+#[cfg(feature = "server")]
+mod export_bundle;
 mod files;
 mod fsck;
 #[cfg(feature = "server")]
@@ -45,7 +47,7 @@ use clap::Parser;
 
 #[cfg(feature = "server")]
 use arguments::ConfigCommand;
-use arguments::{Arguments, Command, Export};
+use arguments::{Arguments, Command};
 use output::{Failure, fail};
 
 /// Exit code of a service that stopped sealing after a failed write (`EX_IOERR`).
@@ -68,7 +70,7 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Audit(what) => audit::run(&what),
         Command::Inspect(what) => inspect::run(&what),
         Command::Fsck(what) => fsck::run(&what),
-        Command::Export(Export::Tiles(what)) => export::tiles(&what),
+        Command::Export(what) => export::run(&what),
         #[cfg(feature = "server")]
         Command::Init(what) => init::run(&what),
         #[cfg(feature = "server")]

@@ -30,6 +30,8 @@ mod committer;
 #[cfg(feature = "server")]
 mod error;
 pub mod fsck;
+#[cfg(feature = "server")]
+mod hand_out;
 pub mod head;
 #[cfg(feature = "server")]
 mod index;
@@ -68,6 +70,8 @@ pub use admin::{Admin, Change};
 pub use committer::SealedLeaf;
 #[cfg(feature = "server")]
 pub use error::LedgerError;
+#[cfg(feature = "server")]
+pub use hand_out::TakeLeaf;
 #[cfg(feature = "server")]
 pub use init::{Initialised, init, new_token};
 #[cfg(feature = "server")]

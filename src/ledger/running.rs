@@ -32,7 +32,7 @@ use crate::record::limits;
 
 /// A running ledger. Dropping it, or [`Ledger::stop`], seals what is in hand and ends the threads.
 pub struct Ledger {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     to_sequencer: SyncSender<Command>,
     /// Held while a command is sent, so that none comes behind the end.
     accepting: RwLock<bool>,
@@ -437,7 +437,7 @@ fn refuse_unsent(unsent: TrySendError<Command>) {
     }
 }
 
-fn ciphertext_of(frame: &FrameView, index: u64, leaf: &[u8]) -> Result<Ciphertext, &'static str> {
+pub(super) fn ciphertext_of(frame: &FrameView, index: u64, leaf: &[u8]) -> Result<Ciphertext, &'static str> {
     let number = index.checked_sub(frame.header().first_index).ok_or("its frame begins behind it")?;
     let entry = usize::try_from(number).ok().and_then(|number| frame.entry(number));
     if entry != Some(leaf) {

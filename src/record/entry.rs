@@ -32,6 +32,10 @@ pub enum Entry {
     Policy(PolicyEntry),
     /// Counts of requests refused before anything was sealed.
     Refused(RefusedEntry),
+    /// A key of the service, other than the log's, was announced.
+    Key(KeyEntry),
+    /// A bundle was handed out.
+    Export(ExportEntry),
     /// A type or version this software does not know: carried, hashed, and reported as not understood.
     Unknown {
         /// The `type` member.
@@ -184,6 +188,61 @@ pub struct RefusedEntry {
     pub counts: RefusedCounts,
 }
 
+/// Announcement of a key of the service. What it signs proves something only to who trusts the log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyEntry {
+    /// Format version.
+    pub v: u8,
+    /// Always `key`.
+    #[serde(rename = "type")]
+    pub kind: KeyKind,
+    /// Made by the service.
+    pub id: Uuid,
+    /// When.
+    pub at: Timestamp,
+    /// Leaf index of the operator whose request needed it.
+    pub by: u64,
+    /// What it signs.
+    pub purpose: KeyPurpose,
+    /// The Ed25519 public key (base64 of 32 bytes).
+    pub key: Hash,
+    /// Leaf index of the entry that announced the key it replaces; absent for the first of its purpose.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub replaces: Option<u64>,
+}
+
+/// What an announced key signs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyPurpose {
+    /// Manifests of bundles.
+    Bundle,
+}
+
+/// The hand-out of a bundle, sealed before its bytes leave.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExportEntry {
+    /// Format version.
+    pub v: u8,
+    /// Always `export`.
+    #[serde(rename = "type")]
+    pub kind: ExportKind,
+    /// Made by the service; the bundle's id.
+    pub id: Uuid,
+    /// When.
+    pub at: Timestamp,
+    /// Leaf index of the operator who asked.
+    pub by: u64,
+    /// The first leaf of the range.
+    pub from: u64,
+    /// The leaf behind the last one.
+    pub to: u64,
+    /// Commitment to the record of what was shown.
+    pub declared: Commitment,
+}
+
 /// Counts of refusals by their HTTP status.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -237,6 +296,8 @@ kind!(
     AgentKind = "agent",
     PolicyKind = "policy",
     RefusedKind = "refused",
+    KeyKind = "key",
+    ExportKind = "export",
 );
 
 /// What happened to a registration.
@@ -330,6 +391,8 @@ impl Entry {
             "agent" => serde_json::from_slice(bytes).map(Self::Agent),
             "policy" => serde_json::from_slice(bytes).map(Self::Policy),
             "refused" => serde_json::from_slice(bytes).map(Self::Refused),
+            "key" => serde_json::from_slice(bytes).map(Self::Key),
+            "export" => serde_json::from_slice(bytes).map(Self::Export),
             _ => return unknown(head),
         };
         let entry = read.map_err(|e| EntryError::Shape { kind: head.kind, problem: e.to_string() })?;
@@ -352,6 +415,8 @@ impl Entry {
             Self::Agent(entry) => serde_json::to_value(entry),
             Self::Policy(entry) => serde_json::to_value(entry),
             Self::Refused(entry) => serde_json::to_value(entry),
+            Self::Key(entry) => serde_json::to_value(entry),
+            Self::Export(entry) => serde_json::to_value(entry),
             Self::Unknown { .. } => return Ok(None),
         };
         let shape = |problem: String| EntryError::Shape { kind: self.kind().to_owned(), problem };
@@ -372,6 +437,8 @@ impl Entry {
             Self::Agent(_) => "agent",
             Self::Policy(_) => "policy",
             Self::Refused(_) => "refused",
+            Self::Key(_) => "key",
+            Self::Export(_) => "export",
             Self::Unknown { kind, .. } => kind,
         }
     }
@@ -385,6 +452,8 @@ impl Entry {
             Self::Agent(entry) => Some(entry.at),
             Self::Policy(entry) => Some(entry.at),
             Self::Refused(entry) => Some(entry.at),
+            Self::Key(entry) => Some(entry.at),
+            Self::Export(entry) => Some(entry.at),
             Self::Unknown { .. } => None,
         }
     }

@@ -16,6 +16,8 @@ mod administration;
 mod answers;
 mod caller;
 mod error;
+mod export_stream;
+mod exports;
 mod reads;
 mod submission;
 
@@ -25,6 +27,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub use administration::{NewAgent, PolicySummary, RegisteredAgent};
 pub use caller::Caller;
 pub use error::{ErrorCode, SealedState, ServiceError};
+pub use export_stream::BundleStream;
+pub use exports::ExportRequest;
 pub use reads::{ConsistencyProof, InclusionProof, PayloadView};
 pub use submission::SubmissionHeaders;
 
@@ -37,6 +41,8 @@ pub struct Service {
     ledger: Arc<Ledger>,
     public_log: bool,
     refused: Vec<AtomicU64>,
+    /// Held while the key of bundles is made or announced.
+    bundle_key: tokio::sync::Mutex<()>,
 }
 
 impl Service {
@@ -44,7 +50,7 @@ impl Service {
     #[must_use]
     pub fn new(ledger: Arc<Ledger>, public_log: bool) -> Self {
         let refused = ErrorCode::ALL.iter().map(|_| AtomicU64::new(0)).collect();
-        Self { ledger, public_log, refused }
+        Self { ledger, public_log, refused, bundle_key: tokio::sync::Mutex::default() }
     }
 
     /// The ledger.

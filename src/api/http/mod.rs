@@ -2,6 +2,7 @@
 
 mod admin;
 mod credentials;
+mod exports;
 mod health;
 mod intents;
 mod log;
