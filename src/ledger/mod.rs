@@ -78,4 +78,4 @@ pub use running::{Admission, Found, Ledger};
 #[cfg(feature = "server")]
 pub use sequencer::{Accepted, Admitted, IntentReply, VerifiedSignature};
 #[cfg(feature = "server")]
-pub use shared::{Measures, Published};
+pub use shared::{Measures, News, Published};

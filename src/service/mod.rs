@@ -16,31 +16,45 @@ mod administration;
 mod answers;
 mod caller;
 mod error;
+mod following;
 mod reads;
 mod submission;
 
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
 pub use administration::{NewAgent, PolicySummary, RegisteredAgent};
 pub use caller::Caller;
 pub use error::{ErrorCode, SealedState, ServiceError};
+pub use following::Growth;
 pub use reads::{ConsistencyProof, InclusionProof, PayloadView};
-pub use submission::SubmissionHeaders;
+pub use submission::{HandedIn, SubmissionHeaders};
 
-use crate::ledger::{Ledger, LedgerError, Published};
+use crate::ledger::{Ledger, LedgerError, News, Published};
 
 /// The use cases over one running ledger.
 #[derive(Debug)]
 pub struct Service {
     ledger: Arc<Ledger>,
     public_log: bool,
+    /// Sent whenever more is published.
+    grown: watch::Sender<()>,
+    /// Whether streams must end: the service is about to stop, or nothing is sealed any more.
+    ending: watch::Sender<bool>,
 }
 
 impl Service {
     /// The service over a ledger. `public_log` opens the log's own reads to everyone.
     #[must_use]
     pub fn new(ledger: Arc<Ledger>, public_log: bool) -> Self {
-        Self { ledger, public_log }
+        let (grown, ending) = (watch::Sender::new(()), watch::Sender::new(false));
+        let (grew, ends) = (grown.clone(), ending.clone());
+        ledger.watch(move |news| match news {
+            News::Published => grew.send_modify(|()| {}),
+            News::Poisoned => drop(ends.send_replace(true)),
+        });
+        Self { ledger, public_log, grown, ending }
     }
 
     /// The ledger.

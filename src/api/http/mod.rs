@@ -1,9 +1,9 @@
 //! HTTP: routes, limits, and serving until told to stop.
 
 mod admin;
-mod credentials;
+pub(super) mod credentials;
 mod health;
-mod intents;
+pub(super) mod intents;
 mod log;
 pub mod openapi;
 mod problem;
@@ -42,9 +42,11 @@ pub async fn serve(
     service: Arc<Service>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
+    let told = Arc::clone(&service);
     let (stopping, stopped) = tokio::sync::oneshot::channel();
     let serving = axum::serve(listener, router(service)).with_graceful_shutdown(async move {
         stop.await;
+        told.begin_to_stop();
         let _ = stopping.send(());
     });
     tokio::select! {

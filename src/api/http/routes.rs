@@ -12,6 +12,7 @@ use axum::routing::on;
 use super::openapi::operation::{Needs, Operation, Place};
 use super::openapi::{self, operations as described};
 use super::{App, Problem, admin, credentials, health, intents, log, no_method, no_route, time_out};
+use crate::api::grpc;
 use crate::record::limits;
 use crate::service::{ErrorCode, Service, ServiceError};
 
@@ -91,6 +92,7 @@ pub(super) fn operations() -> Vec<&'static Operation> {
 pub fn router(service: Arc<Service>) -> Router {
     routes()
         .router
+        .merge(grpc::routes(&service))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(middleware::from_fn_with_state(Arc::clone(&service), check_target))
