@@ -7,7 +7,8 @@
 //! May use: service, and the types it hands out (record, evidence, merkle).
 //!
 //! Invariants:
-//! - Every body is capped before it is read, every request has an end.
-//! - Every error is an RFC 9457 problem with a code of `docs/errors.md`.
+//! - Every body is capped before it is read; every request has an end, and streams end when the service stops.
+//! - Every error has a code of `docs/errors.md`: over HTTP in an RFC 9457 problem, over gRPC beside its status.
 
+pub mod grpc;
 pub mod http;

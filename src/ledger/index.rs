@@ -123,10 +123,8 @@ impl Index {
         transaction.open_table(ROWS)?;
         transaction.open_table(META)?;
         transaction.commit()?;
-        let greatest = match database.begin_read()?.open_table(ROWS)?.last()? {
-            Some((key, _)) => Some(IntentKey::from_bytes(key.value())),
-            None => None,
-        };
+        let greatest = database.begin_read()?.open_table(ROWS)?.last()?;
+        let greatest = greatest.map(|(key, _)| IntentKey::from_bytes(key.value()));
         let (disk, path) = (Arc::clone(disk), path.to_owned());
         let database = RwLock::new(Some(database));
         Ok(Self { database, file, disk, path, tail: Mutex::default(), greatest: Mutex::new(greatest) })

@@ -87,4 +87,4 @@ pub use running::{Admission, Found, Ledger};
 #[cfg(feature = "server")]
 pub use sequencer::{Accepted, Admitted, IntentReply, VerifiedSignature};
 #[cfg(feature = "server")]
-pub use shared::Published;
+pub use shared::{News, Published};

@@ -18,7 +18,7 @@ use super::layout::Layout;
 use super::measures::Measures;
 use super::payload::Payload;
 use super::sequencer::{Admitted, Command, IntentReply};
-use super::shared::{Published, Shared};
+use super::shared::{News, Published, Shared};
 use crate::disk::DiskLock;
 use crate::evidence::Receipt;
 use crate::journal::{FrameView, ReadError, SegmentReader};
@@ -101,6 +101,12 @@ impl Ledger {
     #[must_use]
     pub fn poisoned(&self) -> Option<&str> {
         self.shared.poisoned()
+    }
+
+    /// Calls `told` whenever more is published and when nothing is sealed any more, on the thread that found out: it must
+    /// be quick and must not ask the ledger anything.
+    pub fn watch(&self, told: impl Fn(News) + Send + Sync + 'static) {
+        self.shared.watch(Box::new(told));
     }
 
     /// Whether the clock is one that intents are decided by.
@@ -297,6 +303,15 @@ impl Ledger {
             return Ok(None);
         }
         Ok(self.shared.tiles.entry(index)?)
+    }
+
+    /// Published leaves from `from` on, below `to` and up to the end of their bundle, each checked against the tree: at
+    /// most 256, none beyond the published log.
+    ///
+    /// # Errors
+    /// [`LedgerError::Read`]
+    pub fn entries(&self, from: u64, to: u64) -> Result<Vec<Arc<[u8]>>, LedgerError> {
+        Ok(self.shared.tiles.entries(from, to.min(self.published().size))?)
     }
 
     /// A tile or entry bundle of the published log.

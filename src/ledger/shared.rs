@@ -37,6 +37,24 @@ pub(super) struct Shared {
     pub(super) refused: Mutex<Refused>,
     pub(super) measures: Measures,
     poisoned: OnceLock<String>,
+    watchers: RwLock<Vec<Watcher>>,
+}
+
+/// What those who watch a ledger are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum News {
+    /// More is published.
+    Published,
+    /// Nothing is sealed any more.
+    Poisoned,
+}
+
+struct Watcher(Box<dyn Fn(News) + Send + Sync>);
+
+impl std::fmt::Debug for Watcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Watcher")
+    }
 }
 
 /// What anyone may see: durable, under a signed checkpoint.
@@ -80,6 +98,7 @@ impl Shared {
             refused: Mutex::new(Refused { counts: RefusedCounts::default(), since }),
             measures: Measures::default(),
             poisoned: OnceLock::new(),
+            watchers: RwLock::default(),
         }
     }
 
@@ -89,11 +108,23 @@ impl Shared {
 
     pub(super) fn publish(&self, published: Published) {
         *self.published.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(published);
+        self.tell_watchers(News::Published);
+    }
+
+    pub(super) fn watch(&self, told: Box<dyn Fn(News) + Send + Sync>) {
+        self.watchers.write().unwrap_or_else(PoisonError::into_inner).push(Watcher(told));
+    }
+
+    fn tell_watchers(&self, news: News) {
+        for watcher in &*self.watchers.read().unwrap_or_else(PoisonError::into_inner) {
+            (watcher.0)(news);
+        }
     }
 
     /// From here on nothing is sealed. The first reason stays.
     pub(super) fn poison(&self, reason: impl Into<String>) {
         let _ = self.poisoned.set(reason.into());
+        self.tell_watchers(News::Poisoned);
     }
 
     pub(super) fn poisoned(&self) -> Option<&str> {

@@ -262,6 +262,42 @@ impl Tiles {
         Ok(Some(Arc::from(*entry)))
     }
 
+    /// Leaves from `from` on, below `to` and up to the end of their bundle, each checked against the tree.
+    ///
+    /// # Errors
+    /// [`ReadLogError`]
+    pub fn entries(&self, from: u64, to: u64) -> Result<Vec<Arc<[u8]>>, ReadLogError> {
+        let bundle = from / BUNDLE_LEAVES;
+        let skipped = usize::try_from(from % BUNDLE_LEAVES).unwrap_or(usize::MAX);
+        let count = usize::try_from(to.saturating_sub(from)).unwrap_or(usize::MAX);
+        if count == 0 {
+            return Ok(Vec::new());
+        }
+        {
+            let edge = self.read();
+            if bundle == edge.size() / BUNDLE_LEAVES {
+                return Ok(edge.bundle.iter().skip(skipped).take(count).cloned().collect());
+            }
+        }
+        let bytes = self.full_bundle(bundle)?;
+        let damaged = |why: String| ReadLogError::Damaged { what: format!("entry bundle {bundle}"), why };
+        let entries = parse_bundle(&bytes).map_err(|e| damaged(e.to_string()))?;
+        let tile = self.tile(0, bundle)?;
+        if entries.len() != tile.bottom().len() {
+            return Err(damaged(format!("{} entries, the tree has {}", entries.len(), tile.bottom().len())));
+        }
+        let leaves = entries.iter().zip(tile.bottom()).enumerate().skip(skipped).take(count);
+        leaves
+            .map(|(offset, (entry, hash))| {
+                if leaf_hash(entry) == *hash {
+                    Ok(Arc::from(*entry))
+                } else {
+                    Err(damaged(format!("entry {offset} is not the leaf in the tree")))
+                }
+            })
+            .collect()
+    }
+
     fn full_bundle(&self, index: u64) -> Result<Arc<Vec<u8>>, ReadLogError> {
         let waiting = self.read().bundles.get(&index).cloned();
         match waiting {

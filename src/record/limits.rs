@@ -76,6 +76,15 @@ pub const EXPORT_REVEALED_MAX: usize = 20_000;
 /// One bundle, in bytes: well below what the 32-bit lengths of its container can say.
 pub const EXPORT_MAX_BYTES: usize = 1024 * 1024 * 1024;
 
+/// Long streams open at once: submissions and followers together, and as many again that watch the service's health.
+pub const STREAMS_MAX: usize = 256;
+/// Intents of one stream that were taken and whose answers were not read.
+pub const STREAM_WINDOW_MAX_INTENTS: usize = 32;
+/// The declared documents of those intents, in bytes.
+pub const STREAM_WINDOW_MAX_BYTES: usize = 2 * BODY_MAX_BYTES;
+/// Leaves in one message of a stream, in bytes.
+pub const STREAM_ENTRIES_MAX_BYTES: usize = 1024 * 1024;
+
 /// One row of [`LIMITS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit {
@@ -145,6 +154,15 @@ pub const LIMITS: &[Limit] = &[
         unit: "milliseconds",
         what_happens: "connections that are still open are closed, and what is in hand is sealed",
     },
+    limit("streams", STREAMS_MAX, "open streams", "gRPC UNAVAILABLE `overloaded`; nothing is sealed"),
+    limit("stream_window", STREAM_WINDOW_MAX_INTENTS, "intents without an answer read", "no more are taken"),
+    limit("stream_window_bytes", STREAM_WINDOW_MAX_BYTES, "bytes of those", "no more are taken"),
+    limit(
+        "stream_entries",
+        STREAM_ENTRIES_MAX_BYTES,
+        "bytes of leaves",
+        "the rest comes in the next message",
+    ),
     limit("page", PAGE_MAX_ITEMS, "items", "the listing continues on a next page"),
     limit("principal", PRINCIPAL_MAX_BYTES, "bytes", "400; nothing is sealed"),
     limit("agents", AGENTS_MAX, "agents ever registered", "429; nothing is sealed"),

@@ -100,7 +100,7 @@ codes! {
     SealedUnanswered = "sealed_unanswered", 500, Yes, "with the same id and body; tell the operator, who runs fsck";
     /// The write that carried this failed. Whether it was sealed is not known until the service has recovered.
     OutcomeUnknown = "outcome_unknown", 500, Unknown, "with the same id and body, after a restart";
-    /// More intents are in hand than are taken. This request sealed nothing; an earlier one with its id may have.
+    /// More intents are in hand, or more streams open, than are taken. This request sealed nothing; an earlier one with its id may have.
     Overloaded = "overloaded", 503, Unknown, "after Retry-After, with the same id";
     /// An earlier write failed; nothing is sealed until a restart has recovered. This request sealed nothing; an earlier
     /// one with its id may have.

@@ -18,22 +18,26 @@ mod caller;
 mod error;
 mod export_stream;
 mod exports;
+mod following;
 mod reads;
 mod submission;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tokio::sync::watch;
+
 pub use administration::{NewAgent, PolicySummary, RegisteredAgent};
 pub use caller::Caller;
 pub use error::{ErrorCode, SealedState, ServiceError};
 pub use export_stream::BundleStream;
 pub use exports::ExportRequest;
+pub use following::Growth;
 pub use reads::{ConsistencyProof, InclusionProof, PayloadView};
-pub use submission::SubmissionHeaders;
+pub use submission::{HandedIn, SubmissionHeaders};
 
 pub use crate::ledger::Distribution;
-use crate::ledger::{Ledger, LedgerError, Published};
+use crate::ledger::{Ledger, LedgerError, News, Published};
 
 /// The use cases over one running ledger.
 #[derive(Debug)]
@@ -43,6 +47,10 @@ pub struct Service {
     refused: Vec<AtomicU64>,
     /// Held while the key of bundles is made or announced.
     bundle_key: tokio::sync::Mutex<()>,
+    /// Sent whenever more is published.
+    grown: watch::Sender<()>,
+    /// Whether streams must end: the service is about to stop, or nothing is sealed any more.
+    ending: watch::Sender<bool>,
 }
 
 impl Service {
@@ -50,7 +58,13 @@ impl Service {
     #[must_use]
     pub fn new(ledger: Arc<Ledger>, public_log: bool) -> Self {
         let refused = ErrorCode::ALL.iter().map(|_| AtomicU64::new(0)).collect();
-        Self { ledger, public_log, refused, bundle_key: tokio::sync::Mutex::default() }
+        let (grown, ending) = (watch::Sender::new(()), watch::Sender::new(false));
+        let (grew, ends) = (grown.clone(), ending.clone());
+        ledger.watch(move |news| match news {
+            News::Published => grew.send_modify(|()| {}),
+            News::Poisoned => drop(ends.send_replace(true)),
+        });
+        Self { ledger, public_log, refused, bundle_key: tokio::sync::Mutex::default(), grown, ending }
     }
 
     /// The ledger.

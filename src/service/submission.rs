@@ -1,6 +1,7 @@
 //! Submitting an intent: from bytes to an admitted intent, and from its fate to an answer.
 
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
 use super::Service;
 use super::answers::{answer_of_found, answer_of_sealed};
@@ -24,6 +25,19 @@ pub struct SubmissionHeaders {
     pub signature: Option<String>,
 }
 
+/// An intent that has its place in the order of the log, unless it is refused there.
+#[derive(Debug)]
+pub struct HandedIn {
+    fate: oneshot::Receiver<Result<Accepted, LedgerError>>,
+    agent: u64,
+    seed: Seed,
+    /// Whether the client brought the seed, so that a retry with another one is told apart.
+    own_seed: bool,
+    call_ids: Vec<String>,
+    /// Kept for the comparison that a repeated id needs; without an id nothing can repeat.
+    retry: Option<(Uuid, Vec<u8>)>,
+}
+
 /// What is made ready before the intent's turn comes.
 struct Prepared {
     admitted: Admitted,
@@ -42,16 +56,42 @@ impl Service {
         body: Vec<u8>,
         headers: &SubmissionHeaders,
     ) -> Result<Answer, ServiceError> {
+        let handed_in = self.hand_in(caller, body, headers)?;
+        self.answer(handed_in).await
+    }
+
+    /// Reads and verifies an intent and hands it to the ledger, without waiting for what becomes of it. Intents that are
+    /// handed in one after the other come into the log in that order.
+    ///
+    /// # Errors
+    /// [`ServiceError`], where nothing was handed in.
+    pub fn hand_in(
+        &self,
+        caller: &Caller,
+        body: Vec<u8>,
+        headers: &SubmissionHeaders,
+    ) -> Result<HandedIn, ServiceError> {
         let admission = self.ledger.admit()?;
-        let prepared = self.prepare(caller, body, headers)?;
-        let call_ids: Vec<String> =
-            prepared.admitted.intent.calls.iter().map(|call| call.id.clone()).collect();
-        let seed = prepared.admitted.seed.clone();
-        let agent = prepared.admitted.agent;
-        // Kept for the comparison that a repeated id needs; without an id nothing can repeat.
-        let retry = prepared.admitted.intent.id.map(|id| (id, prepared.admitted.body.clone()));
+        let Prepared { admitted, own_seed } = self.prepare(caller, body, headers)?;
         let (told, fate) = oneshot::channel();
-        self.ledger.submit(admission, prepared.admitted, Box::new(move |accepted| drop(told.send(accepted))));
+        let handed_in = HandedIn {
+            fate,
+            agent: admitted.agent,
+            seed: admitted.seed.clone(),
+            own_seed: own_seed.is_some(),
+            call_ids: admitted.intent.calls.iter().map(|call| call.id.clone()).collect(),
+            retry: admitted.intent.id.map(|id| (id, admitted.body.clone())),
+        };
+        self.ledger.submit(admission, admitted, Box::new(move |accepted| drop(told.send(accepted))));
+        Ok(handed_in)
+    }
+
+    /// Waits until an intent that was handed in is durable and signed, and answers.
+    ///
+    /// # Errors
+    /// [`ServiceError`]; its code says whether anything was sealed.
+    pub async fn answer(&self, handed_in: HandedIn) -> Result<Answer, ServiceError> {
+        let HandedIn { fate, agent, seed, own_seed, call_ids, retry } = handed_in;
         let accepted = fate.await.map_err(|_| {
             // The thread that would have told is gone: it failed, and with it the write, perhaps.
             ServiceError::new(
@@ -73,7 +113,7 @@ impl Service {
                 let found = self.ledger.find(id, agent).map_err(|error| unanswered(index, &error))?;
                 let found = found.filter(|found| found.index == index);
                 let found = found.ok_or_else(|| damaged("it is not found by its id".to_owned()))?;
-                let same_seed = prepared.own_seed.is_none_or(|seed| seed == found.payload.declared_seed);
+                let same_seed = !own_seed || seed == found.payload.declared_seed;
                 if found.payload.declared != body || !same_seed {
                     return Err(LedgerError::IdReused(index).into());
                 }

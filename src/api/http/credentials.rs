@@ -10,7 +10,7 @@ use crate::service::{Caller, ErrorCode, Service, ServiceError};
 ///
 /// # Errors
 /// [`ErrorCode::MalformedRequest`]: two credentials, so that it is not said who asks.
-pub(super) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, ServiceError> {
+pub(in crate::api) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, ServiceError> {
     let Some(value) = only(headers, header::AUTHORIZATION.as_str())? else { return Ok(None) };
     let bearer = value.to_str().ok().and_then(|value| value.split_once(' '));
     Ok(bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim()))

@@ -109,7 +109,7 @@ fn asked(
 }
 
 /// Runs a read that may touch the disk where it does not hold up other requests.
-pub(super) async fn blocking<T: Send + 'static>(
+pub(in crate::api) async fn blocking<T: Send + 'static>(
     read: impl FnOnce() -> Result<T, ServiceError> + Send + 'static,
 ) -> Result<T, ServiceError> {
     let done = tokio::task::spawn_blocking(read).await;

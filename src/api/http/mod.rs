@@ -1,10 +1,10 @@
 //! HTTP: routes, limits, and serving until told to stop.
 
 mod admin;
-mod credentials;
+pub(super) mod credentials;
 mod exports;
 mod health;
-mod intents;
+pub(super) mod intents;
 mod log;
 mod metrics;
 pub mod openapi;
@@ -45,6 +45,11 @@ pub async fn serve(
     service: Arc<Service>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
+    let told = Arc::clone(&service);
+    let stop = async move {
+        stop.await;
+        told.begin_to_stop();
+    };
     serve_routes(listener, router(service), stop).await
 }
 

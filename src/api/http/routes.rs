@@ -14,6 +14,7 @@ use super::openapi::{self, operations as described};
 use super::{
     App, Problem, admin, credentials, exports, health, intents, log, metrics, no_method, no_route, time_out,
 };
+use crate::api::grpc;
 use crate::record::limits;
 use crate::service::{ErrorCode, Service, ServiceError};
 
@@ -99,6 +100,7 @@ pub(super) fn operations() -> Vec<&'static Operation> {
 pub fn router(service: Arc<Service>) -> Router {
     routes()
         .router
+        .merge(grpc::routes(&service))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(middleware::from_fn_with_state(Arc::clone(&service), check_target))

@@ -133,7 +133,7 @@ pub(super) fn closed_loop(
                 let mut answers = Answers::none()?;
                 while started.elapsed() < length && connection.prepare(&requests) {
                     let sent = Instant::now();
-                    let status = connection.exchange().await.map_err(no_answer)?;
+                    let status = connection.exchange().await.map_err(|error| no_answer(&error))?;
                     answers.note(status, sent.elapsed());
                 }
                 answers.took = started.elapsed();
@@ -193,7 +193,7 @@ async fn answer_what_is_due(
         if !connection.prepare(&requests) {
             break;
         }
-        let status = connection.exchange().await.map_err(no_answer)?;
+        let status = connection.exchange().await.map_err(|error| no_answer(&error))?;
         answers.note(status, due.elapsed());
         answers.took = first.elapsed();
     }
@@ -231,7 +231,7 @@ async fn gathered(tasks: Vec<JoinHandle<Result<Answers, Failure>>>) -> Result<An
     Ok(all)
 }
 
-fn no_answer(error: io::Error) -> Failure {
+fn no_answer(error: &io::Error) -> Failure {
     Failure::new(format!("a request of the load tool got no answer: {error}"), "see what the service says")
 }
 
@@ -248,8 +248,8 @@ struct Connection {
 
 impl Connection {
     async fn open(address: SocketAddr, number: usize) -> Result<Self, Failure> {
-        let stream = TcpStream::connect(address).await.map_err(no_answer)?;
-        stream.set_nodelay(true).map_err(no_answer)?;
+        let stream = TcpStream::connect(address).await.map_err(|error| no_answer(&error))?;
+        stream.set_nodelay(true).map_err(|error| no_answer(&error))?;
         let seed = u64::try_from(SystemClock.now().as_millis()).unwrap_or_default();
         Ok(Self {
             stream,

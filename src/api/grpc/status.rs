@@ -1,0 +1,138 @@
+//! Errors as gRPC statuses: the one table, and what travels beside a status.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tonic::metadata::{AsciiMetadataValue, MetadataMap};
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use super::v1;
+use crate::service::{ErrorCode, SealedState, Service, ServiceError};
+
+/// Characters of a detail that fit into headers next to everything else.
+const DETAIL_MAX_CHARS: usize = 1_000;
+/// The domain of [`tonic_types::ErrorInfo`].
+const DOMAIN: &str = "foreseal";
+/// How long to wait before trying again, where trying again may help: what `Retry-After` says over HTTP.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// The gRPC status of an error. `docs/grpc.md` is this table.
+#[must_use]
+pub const fn status_of(code: ErrorCode) -> Code {
+    match code {
+        ErrorCode::MalformedIntent
+        | ErrorCode::MalformedRequest
+        | ErrorCode::MalformedStatement
+        | ErrorCode::InvalidPolicy
+        | ErrorCode::TooLarge
+        | ErrorCode::UriTooLong
+        | ErrorCode::ExportTooLarge
+        | ErrorCode::UnsupportedMediaType => Code::InvalidArgument,
+        ErrorCode::Unauthenticated | ErrorCode::SignatureRequired | ErrorCode::SignatureInvalid => {
+            Code::Unauthenticated
+        }
+        ErrorCode::Forbidden | ErrorCode::AgentMismatch => Code::PermissionDenied,
+        ErrorCode::NotFound => Code::NotFound,
+        ErrorCode::NotInLog => Code::OutOfRange,
+        ErrorCode::MethodNotAllowed => Code::Unimplemented,
+        ErrorCode::IdReused | ErrorCode::NameTaken => Code::AlreadyExists,
+        ErrorCode::IdOutsideWindow | ErrorCode::CreatedOutsideWindow | ErrorCode::AmbiguousId => {
+            Code::FailedPrecondition
+        }
+        ErrorCode::TooManyAgents => Code::ResourceExhausted,
+        ErrorCode::Damaged | ErrorCode::SealedUnanswered => Code::DataLoss,
+        // Not one that clients retry by themselves.
+        ErrorCode::OutcomeUnknown => Code::Unknown,
+        ErrorCode::Overloaded
+        | ErrorCode::Poisoned
+        | ErrorCode::Stopping
+        | ErrorCode::ClockBehind
+        | ErrorCode::ClockAhead => Code::Unavailable,
+        ErrorCode::TimedOut => Code::DeadlineExceeded,
+    }
+}
+
+fn sealed_name(state: SealedState) -> &'static str {
+    match state {
+        SealedState::No => "no",
+        SealedState::Yes => "yes",
+        SealedState::Unknown => "unknown",
+        SealedState::NotAsked => "not_asked",
+    }
+}
+
+fn shown(detail: &str) -> String {
+    match detail.char_indices().nth(DETAIL_MAX_CHARS) {
+        Some((end, _)) => format!("{}…", detail.get(..end).unwrap_or_default()),
+        None => detail.to_owned(),
+    }
+}
+
+/// Counts an error that refused something before it was sealed, and logs one that nobody should see.
+fn note(service: &Service, error: &ServiceError) {
+    let code = error.code;
+    if code.sealed() == SealedState::No {
+        service.count_refused(code);
+    }
+    if code.status() >= 500 {
+        tracing::error!(code = code.as_str(), detail = error.detail, "not answered as asked");
+    }
+}
+
+/// An error as the end of a call, counted if it refused something before it was sealed.
+pub(super) fn status(service: &Service, error: &ServiceError) -> Status {
+    note(service, error);
+    ended(error)
+}
+
+/// An error as the end of a stream.
+pub(super) fn ended(error: &ServiceError) -> Status {
+    let code = error.code;
+    let said = [
+        ("code", Some(code.as_str())),
+        ("sealed", Some(sealed_name(code.sealed()))),
+        ("retry", Some(code.retry())),
+        ("hint", error.hint),
+    ];
+    let said = said.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    let mut details = ErrorDetails::new();
+    let in_details: HashMap<String, String> =
+        said.clone().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    details.set_error_info(code.as_str().to_ascii_uppercase(), DOMAIN, in_details);
+    if code.status() == 503 {
+        details.set_retry_info(Some(RETRY_DELAY));
+    }
+    let mut metadata = MetadataMap::new();
+    for (name, value) in said {
+        let key = match name {
+            "code" => "foreseal-code",
+            "sealed" => "foreseal-sealed",
+            "retry" => "foreseal-retry",
+            _ => "foreseal-hint",
+        };
+        if let Ok(value) = AsciiMetadataValue::try_from(value) {
+            metadata.insert(key, value);
+        }
+    }
+    Status::with_error_details_and_metadata(status_of(code), shown(&error.detail), details, metadata)
+}
+
+/// An error as a message of a stream that goes on, counted as [`status`] does.
+pub(super) fn message(service: &Service, error: &ServiceError) -> v1::Error {
+    note(service, error);
+    let sealed = match error.code.sealed() {
+        SealedState::No => v1::SealedState::No,
+        SealedState::Yes => v1::SealedState::Yes,
+        SealedState::Unknown => v1::SealedState::Unknown,
+        SealedState::NotAsked => v1::SealedState::NotAsked,
+    };
+    v1::Error {
+        code: error.code.as_str().to_owned(),
+        detail: shown(&error.detail),
+        sealed: sealed.into(),
+        retry: error.code.retry().to_owned(),
+        hint: error.hint.map(str::to_owned),
+        status: status_of(error.code).into(),
+    }
+}
