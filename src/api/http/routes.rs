@@ -75,7 +75,7 @@ fn routes() -> Described {
         .with(&described::METRICS, metrics::metrics);
     // A range may take long to read before the first byte comes; its own limits bound it.
     let slow = Described::new()
-        .with(&described::EXPORT, exports::export)
+        .with(&openapi::exports::EXPORT, exports::export)
         .layered(|router| router.layer(DefaultBodyLimit::disable()));
     let open = Described::new()
         .with(&described::HEALTHZ, health::healthz)
