@@ -123,8 +123,8 @@ impl Index {
         transaction.open_table(ROWS)?;
         transaction.open_table(META)?;
         transaction.commit()?;
-        let greatest = database.begin_read()?.open_table(ROWS)?.last()?;
-        let greatest = greatest.map(|(key, _)| IntentKey::from_bytes(key.value()));
+        let table = database.begin_read()?.open_table(ROWS)?;
+        let greatest = table.last()?.map(|(key, _)| IntentKey::from_bytes(key.value()));
         let (disk, path) = (Arc::clone(disk), path.to_owned());
         let database = RwLock::new(Some(database));
         Ok(Self { database, file, disk, path, tail: Mutex::default(), greatest: Mutex::new(greatest) })
