@@ -151,7 +151,12 @@ pub const LIMITS: &[Limit] = &[
     limit("streams", STREAMS_MAX, "open streams", "gRPC UNAVAILABLE `overloaded`; nothing is sealed"),
     limit("stream_window", STREAM_WINDOW_MAX_INTENTS, "intents without an answer read", "no more are taken"),
     limit("stream_window_bytes", STREAM_WINDOW_MAX_BYTES, "bytes of those", "no more are taken"),
-    limit("stream_entries", STREAM_ENTRIES_MAX_BYTES, "bytes of leaves", "the rest comes in the next message"),
+    limit(
+        "stream_entries",
+        STREAM_ENTRIES_MAX_BYTES,
+        "bytes of leaves",
+        "the rest comes in the next message",
+    ),
     limit("page", PAGE_MAX_ITEMS, "items", "the listing continues on a next page"),
     limit("principal", PRINCIPAL_MAX_BYTES, "bytes", "400; nothing is sealed"),
     limit("agents", AGENTS_MAX, "agents ever registered", "429; nothing is sealed"),
