@@ -9,7 +9,7 @@
 //! | [`note`] | signed notes, checkpoints, cosignatures, keys, trust policies; pure | merkle |
 //! | [`record`] | the nouns: intent, decision, entries, limits, strict JSON, field tree; pure | merkle |
 //! | `policy` | Cedar bundles; (intent, facts, policy) -> decision; pure | record |
-//! | [`evidence`] | receipts, answers: make, and verify offline | merkle note record policy |
+//! | [`evidence`] | receipts, answers, bundles: make, and verify offline | merkle note record policy |
 //! | [`disk`] | the only `std::fs` and fsync; real and fault-injecting | – |
 //! | [`journal`] | durable frames in segments; knows bytes, not intents | disk |
 //! | [`ledger`] | sequencer, committer, state, snapshots, tiles, index, keyring, recovery, fsck | all above |

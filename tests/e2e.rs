@@ -24,6 +24,8 @@ mod http;
 #[path = "e2e/process.rs"]
 mod process;
 
+#[path = "e2e/bundles.rs"]
+mod bundles;
 #[path = "e2e/crash.rs"]
 mod crash;
 #[path = "e2e/demo.rs"]
@@ -40,6 +42,8 @@ mod failed_writes;
 mod leaves;
 #[path = "e2e/log_reads.rs"]
 mod log_reads;
+#[path = "e2e/metrics.rs"]
+mod metrics;
 #[path = "e2e/retries.rs"]
 mod retries;
 #[path = "e2e/secrecy.rs"]

@@ -147,7 +147,7 @@ fn entries_are_read_as_these_bytes_and_written_as_them() {
         }
         understood += usize::from(!matches!(entry, Entry::Unknown { .. }));
     }
-    assert_eq!(understood, 11);
+    assert_eq!(understood, 14);
     for case in list(&v, "/refused") {
         let bytes = text(case, "/entry").as_bytes();
         assert!(Entry::parse(bytes).is_err(), "{} was taken", text(case, "/about"));

@@ -78,8 +78,8 @@ fn outcome(engine: &Engine, args: impl std::borrow::Borrow<Value>) -> Outcome {
     decide(engine, "bank", "send_money", args.borrow()).decision.outcome
 }
 
-fn field<'a>(evaluated: &'a Evaluated, path: &str) -> &'a Value {
-    &evaluated.evaluation.iter().find(|(at, _)| at == path).unwrap_or_else(|| panic!("no {path}")).1
+fn field(evaluated: &Evaluated, path: &str) -> Value {
+    evaluated.value(path).unwrap_or_else(|| panic!("no {path}"))
 }
 
 #[test]
@@ -132,8 +132,8 @@ fn no_rule_denies_everything_and_says_what_to_do() {
         assert_eq!(evaluated.decision.outcome, Outcome::Deny);
         assert_eq!(evaluated.decision.reasons[0].rule, "no_policy");
         assert!(evaluated.decision.reasons[0].message.contains("serve --policies DIR"));
-        let replayed = engine.decide_request(field(&evaluated, "/requests/0")).unwrap();
-        assert_eq!(&replayed.to_json(), field(&evaluated, "/verdicts/0"));
+        let replayed = engine.decide_request(&field(&evaluated, "/requests/0")).unwrap();
+        assert_eq!(replayed.to_json(), field(&evaluated, "/verdicts/0"));
     }
 }
 
@@ -176,7 +176,8 @@ fn cedars_json_escapes_are_ordinary_keys() {
     let args = json!({"__entity": {"type": "Agent", "id": "admin"}, "__extn": {"fn": "ip", "arg": "::1"},
         "memo": {"type": "Agent", "id": "admin"}, "amount": 5, "to": "landlord"});
     let evaluated = decide(&engine, "bank", "send_money", &args);
-    let sealed = &field(&evaluated, "/requests/0")["context"]["args"]["record"];
+    let request = field(&evaluated, "/requests/0");
+    let sealed = &request["context"]["args"]["record"];
     assert_eq!(sealed["__entity"], json!({"record": {"id": "admin", "type": "Agent"}}));
     assert_eq!(sealed["__extn"], json!({"record": {"arg": "::1", "fn": "ip"}}));
     assert_eq!(evaluated.decision.outcome, Outcome::Allow);
@@ -196,8 +197,8 @@ fn arguments_that_are_no_object_deny_and_replay() {
         let evaluated = decide(&engine, "mail", "read", &args);
         assert_eq!(evaluated.decision.outcome, Outcome::Deny);
         assert_eq!(evaluated.decision.reasons[0].rule, "request_invalid");
-        let replayed = engine.decide_request(field(&evaluated, "/requests/0")).unwrap();
-        assert_eq!(&replayed.to_json(), field(&evaluated, "/verdicts/0"));
+        let replayed = engine.decide_request(&field(&evaluated, "/requests/0")).unwrap();
+        assert_eq!(replayed.to_json(), field(&evaluated, "/verdicts/0"));
     }
 }
 
@@ -259,9 +260,9 @@ fn unregistered_tools_have_any_name_and_no_arguments() {
             assert_eq!(request["context"]["unrepresented"], json!([""]));
             assert_eq!(request["resource"]["id"], action_id(server, name));
             assert!(request["context"].get("args").is_none());
-            let bytes = serde_json::to_vec(request).unwrap();
+            let bytes = serde_json::to_vec(&request).unwrap();
             let replayed = engine.decide_request(&serde_json::from_slice(&bytes).unwrap()).unwrap();
-            assert_eq!(&replayed.to_json(), field(&evaluated, "/verdicts/0"));
+            assert_eq!(replayed.to_json(), field(&evaluated, "/verdicts/0"));
         }
     }
 }
@@ -280,11 +281,11 @@ fn the_evaluation_has_its_groups_in_byte_order_and_no_floats() {
     let args = json!({"amount": 1.25, "to": "x", "other": 0.5});
     let calls = vec![("bank", "send_money", &args); 12];
     let evaluated = decide_all(&engine, &calls);
-    let paths: Vec<&str> = evaluated.evaluation.iter().map(|(path, _)| path.as_str()).collect();
+    let paths: Vec<&str> = evaluated.evaluation.iter().map(|field| field.path.as_str()).collect();
     assert!(paths.windows(2).all(|pair| pair[0] < pair[1]), "{paths:?}");
     assert_eq!(&paths[..5], ["/engine", "/facts", "/requests/0", "/requests/1", "/requests/10"]);
     assert_eq!(paths.len(), 2 + 2 * 12);
-    assert!(evaluated.evaluation.iter().all(|(_, value)| no_floats(value)));
+    assert!(paths.iter().all(|path| no_floats(&field(&evaluated, path))));
     let about = field(&evaluated, "/engine");
     assert_eq!(about["bundle"].as_str().unwrap().len(), 64);
     assert_eq!(about["cedar"], cedar_policy::get_sdk_version().to_string());
@@ -333,11 +334,16 @@ proptest! {
         thread_local!(static ENGINES: (Engine, Engine) = (load(RULES), load(RULES)));
         ENGINES.with(|(one, two)| {
             let evaluated = decide(one, server, tool, &args);
-            let bytes = |evaluated: &Evaluated| serde_json::to_vec(&evaluated.evaluation).unwrap();
+            let bytes = |evaluated: &Evaluated| evaluated.evaluation.clone();
             prop_assert_eq!(bytes(&evaluated), bytes(&decide(two, server, tool, &reversed(&args))));
-            let sealed = serde_json_canonicalizer::to_vec(field(&evaluated, "/requests/0")).unwrap();
+            let sealed = serde_json_canonicalizer::to_vec(&field(&evaluated, "/requests/0")).unwrap();
+            // Written as it is sealed, and nothing else writes it that way.
+            for field in &evaluated.evaluation {
+                let value: Value = serde_json::from_slice(&field.jcs).unwrap();
+                prop_assert_eq!(&serde_json_canonicalizer::to_vec(&value).unwrap(), &field.jcs);
+            }
             let replayed = two.decide_request(&serde_json::from_slice(&sealed).unwrap()).unwrap();
-            prop_assert_eq!(&replayed.to_json(), field(&evaluated, "/verdicts/0"));
+            prop_assert_eq!(replayed.to_json(), field(&evaluated, "/verdicts/0"));
             prop_assert_eq!(&replayed.call, &evaluated.decision.calls[0]);
             Ok(())
         })?;

@@ -20,6 +20,10 @@ pub(super) enum Command {
     /// Run the service
     #[cfg(feature = "server")]
     Serve(Serve),
+    /// Look at the service's configuration
+    #[cfg(feature = "server")]
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Register agents, give them new tokens, end their registration
     #[cfg(feature = "server")]
     #[command(subcommand)]
@@ -27,7 +31,7 @@ pub(super) enum Command {
     /// Submit one intent, or one a line, and print the answers
     #[cfg(feature = "server")]
     Submit(Submit),
-    /// Verify a receipt, or that two checkpoints lie on one history; offline
+    /// Verify a receipt, a bundle, or that two checkpoints lie on one history; offline
     #[command(subcommand)]
     Verify(Verify),
     /// Audit a whole log: a data directory, a directory of tiles, or a served log
@@ -36,12 +40,14 @@ pub(super) enum Command {
     Inspect(Inspect),
     /// Check every byte of a data directory, with its keys
     Fsck(Fsck),
-    /// Hand out what a log holds, in forms that other tools read
-    #[command(subcommand)]
+    /// Hand out a range of the log as one signed file, or the whole log as plain tiles
     Export(Export),
     /// See it work: an embedded ledger, example agents, receipts verified, a flipped byte caught
     #[cfg(feature = "server")]
     Demo(Demo),
+    /// Measure every number that the design promises, beside its yardstick
+    #[cfg(feature = "server")]
+    Bench(super::bench::Bench),
 }
 
 #[cfg(feature = "server")]
@@ -89,6 +95,19 @@ pub(super) struct Serve {
     /// A TOML file with the same names (data, keys, listen, policies, public_log, origin, log_format)
     #[arg(long, env = "FORESEAL_CONFIG", value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
+}
+
+#[cfg(feature = "server")]
+#[derive(Debug, Subcommand)]
+pub(super) enum ConfigCommand {
+    /// Show what `serve` would run with and where each value comes from, and whether it could; changes nothing
+    Check {
+        #[command(flatten)]
+        serve: Serve,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// A running service, and who asks.
@@ -152,6 +171,32 @@ pub(super) struct Submit {
     pub(super) connection: Connection,
 }
 
+#[cfg(feature = "server")]
+#[derive(Debug, Args)]
+pub(super) struct ExportBundle {
+    /// The first leaf of the range
+    #[arg(long, value_name = "N")]
+    pub(super) from: Option<u64>,
+    /// The leaf behind the last one of the range
+    #[arg(long, value_name = "M")]
+    pub(super) to: Option<u64>,
+    /// Where to write the bundle; an existing file is not replaced
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
+    /// What to show: all, an intent's ID, or ID:/json/pointer for a field (ID: for the list of all fields); may be given
+    /// several times
+    #[arg(long, value_name = "WHAT")]
+    pub(super) reveal: Vec<String>,
+    /// Show the evaluations of those intents too: facts, matched rules, reasons
+    #[arg(long)]
+    pub(super) reveal_evaluation: bool,
+    /// The tlog-policy file to verify the received bundle against
+    #[arg(long, env = "FORESEAL_TRUST", value_name = "FILE")]
+    pub(super) trust: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) connection: Connection,
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Verify {
     /// Verify that an entry is in the log, and that the answer says what the entry says
@@ -167,6 +212,17 @@ pub(super) enum Verify {
         /// The exact body that was submitted, to verify that it is what was sealed
         #[arg(long, value_name = "FILE")]
         intent: Option<PathBuf>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Verify a bundle: every byte of it, against the keys you trust
+    Bundle {
+        /// The bundle
+        file: PathBuf,
+        /// The tlog-policy file with the keys you trust, from the log's operator out of band
+        #[arg(long, env = "FORESEAL_TRUST", value_name = "FILE")]
+        trust: Option<PathBuf>,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -220,8 +276,18 @@ pub(super) struct Audit {
     pub(super) json: bool,
 }
 
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(super) struct Export {
+    #[command(subcommand)]
+    pub(super) what: Option<ExportWhat>,
+    #[cfg(feature = "server")]
+    #[command(flatten)]
+    pub(super) bundle: ExportBundle,
+}
+
 #[derive(Debug, Subcommand)]
-pub(super) enum Export {
+pub(super) enum ExportWhat {
     /// Write the log as plain C2SP tlog-tiles, with its checkpoint last
     Tiles(ExportTiles),
 }

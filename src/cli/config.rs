@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::arguments::Serve;
 use super::files;
 use super::output::Failure;
+use crate::ledger::layout::Layout;
 
 const DEFAULT_LISTEN: ([u8; 4], u16) = ([127, 0, 0, 1], 8470);
 
@@ -16,6 +17,37 @@ const DEFAULT_LISTEN: ([u8; 4], u16) = ([127, 0, 0, 1], 8470);
 pub(super) enum LogFormat {
     Text,
     Json,
+}
+
+/// Where a value comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    Flag,
+    Environment,
+    File,
+    Default,
+}
+
+/// The source of each value that can be given, as [`Config`] has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sources {
+    data: Source,
+    keys: Source,
+    listen: Source,
+    policies: Source,
+    public_log: Source,
+    origin: Source,
+    log_format: Source,
+}
+
+/// Flags win over the environment: a variable that is set and was not overruled is where the value comes from.
+fn source(given: Option<&str>, variable: &str, in_file: bool) -> Source {
+    match (given, in_file) {
+        (Some(value), _) if std::env::var(variable).is_ok_and(|set| set == value) => Source::Environment,
+        (Some(_), _) => Source::Flag,
+        (None, true) => Source::File,
+        (None, false) => Source::Default,
+    }
 }
 
 /// The service's configuration, settled.
@@ -28,6 +60,7 @@ pub(super) struct Config {
     pub(super) public_log: bool,
     pub(super) origin: Option<String>,
     pub(super) log_format: LogFormat,
+    sources: Sources,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -57,6 +90,7 @@ impl Config {
             }
             None => File::default(),
         };
+        let sources = Sources::of(&arguments, &file);
         let log_format = arguments.log_format.or(file.log_format);
         Ok(Self {
             data: arguments.data.or(file.data).ok_or_else(|| {
@@ -70,6 +104,7 @@ impl Config {
             policies: arguments.policies.or(file.policies),
             public_log: arguments.public_log || file.public_log.unwrap_or(false),
             origin: arguments.origin.or(file.origin),
+            sources,
             log_format: match log_format.as_deref() {
                 None | Some("text") => LogFormat::Text,
                 Some("json") => LogFormat::Json,
@@ -81,6 +116,60 @@ impl Config {
                 }
             },
         })
+    }
+}
+
+impl Sources {
+    fn of(arguments: &Serve, file: &File) -> Self {
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        Self {
+            data: source(path(&arguments.data).as_deref(), "FORESEAL_DATA", file.data.is_some()),
+            keys: source(path(&arguments.keys).as_deref(), "FORESEAL_KEYS", file.keys.is_some()),
+            listen: source(
+                arguments.listen.map(|address| address.to_string()).as_deref(),
+                "FORESEAL_LISTEN",
+                file.listen.is_some(),
+            ),
+            policies: source(
+                path(&arguments.policies).as_deref(),
+                "FORESEAL_POLICIES",
+                file.policies.is_some(),
+            ),
+            public_log: source(
+                arguments.public_log.then_some("true"),
+                "FORESEAL_PUBLIC_LOG",
+                file.public_log.is_some(),
+            ),
+            origin: source(arguments.origin.as_deref(), "FORESEAL_ORIGIN", file.origin.is_some()),
+            log_format: source(
+                arguments.log_format.as_deref(),
+                "FORESEAL_LOG_FORMAT",
+                file.log_format.is_some(),
+            ),
+        }
+    }
+}
+
+impl Config {
+    /// Every value by its name in the file, and where it comes from.
+    pub(super) fn settled(&self, layout: &Layout) -> [(&'static str, String, Source); 7] {
+        let policies =
+            self.policies.as_ref().map_or_else(|| "none".to_owned(), |path| path.display().to_string());
+        let origin = self.origin.clone().unwrap_or_else(|| "the ledger's own".to_owned());
+        let format = match self.log_format {
+            LogFormat::Text => "text",
+            LogFormat::Json => "json",
+        };
+        let from = self.sources;
+        [
+            ("data", layout.data.display().to_string(), from.data),
+            ("keys", layout.keys.display().to_string(), from.keys),
+            ("listen", self.listen.to_string(), from.listen),
+            ("policies", policies, from.policies),
+            ("public_log", self.public_log.to_string(), from.public_log),
+            ("origin", origin, from.origin),
+            ("log_format", format.to_owned(), from.log_format),
+        ]
     }
 }
 
@@ -116,6 +205,9 @@ mod tests {
         assert_eq!(config.data, PathBuf::from("from-flag"));
         assert_eq!(config.listen, "127.0.0.1:1".parse().unwrap());
         assert!(config.public_log);
+        let sources = config.settled(&Layout::new(&config.data, None)).map(|(_, _, source)| source);
+        let [data, keys, listen, ..] = sources;
+        assert_eq!([data, keys, listen], [Source::Flag, Source::Default, Source::File]);
         write("datta = \"x\"\n");
         assert!(Config::settle(arguments(Some(path))).is_err());
         assert!(Config::settle(arguments(None)).is_err());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::arguments::ExportTiles;
+use super::arguments::{Export, ExportTiles, ExportWhat};
 use super::files;
 use super::output::{self, Failure, data, fail};
 use super::readers::TileDirectory;
@@ -20,7 +20,19 @@ use crate::note::TrustPolicy;
 /// Larger than any bundle.
 const RESOURCE_MAX_BYTES: u64 = 17 << 20;
 
-pub(super) fn tiles(what: &ExportTiles) -> Result<ExitCode, Failure> {
+pub(super) fn run(what: &Export) -> Result<ExitCode, Failure> {
+    match &what.what {
+        Some(ExportWhat::Tiles(what)) => tiles(what),
+        #[cfg(feature = "server")]
+        None => super::export_bundle::run(&what.bundle),
+        #[cfg(not(feature = "server"))]
+        None => {
+            Err(Failure::new("this build hands out no bundles", "it verifies them: `foreseal verify bundle`"))
+        }
+    }
+}
+
+fn tiles(what: &ExportTiles) -> Result<ExitCode, Failure> {
     let disk = files::disk();
     if at_rest::is_data_directory(&*disk, &what.directory) {
         return Err(Failure::new(

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::output::Failure;
-use crate::disk::{Disk, RealDisk, read_file};
+use crate::disk::{Disk, DiskFile, OpenMode, RealDisk, read_file};
+use crate::evidence::bundle::ByteSource;
 use crate::note::TrustPolicy;
 
 /// Larger than any receipt, answer, intent or policy.
@@ -39,4 +40,26 @@ pub(super) fn trust(path: Option<&Path>) -> Result<Option<TrustPolicy>, Failure>
             "--trust takes a tlog-policy file, such as the trust.policy that `foreseal init` writes",
         )
     })
+}
+
+/// A file that is read piece by piece.
+pub(super) struct NamedFile(Arc<dyn DiskFile>);
+
+impl NamedFile {
+    pub(super) fn open(path: &Path) -> Result<Self, Failure> {
+        let file = RealDisk.open(path, OpenMode::Read);
+        file.map(Self).map_err(|error| {
+            Failure::new(format!("{}: {error}", path.display()), "check the path, and that it can be read")
+        })
+    }
+}
+
+impl ByteSource for NamedFile {
+    fn length(&self) -> std::io::Result<u64> {
+        self.0.len()
+    }
+
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> std::io::Result<()> {
+        self.0.read_exact_at(buffer, offset)
+    }
 }

@@ -16,10 +16,16 @@ mod agent;
 mod arguments;
 mod audit;
 #[cfg(feature = "server")]
+mod bench;
+#[cfg(feature = "server")]
 mod config;
+#[cfg(feature = "server")]
+mod config_check;
 #[cfg(feature = "server")]
 mod demo;
 mod export;
+#[cfg(feature = "server")]
+mod export_bundle;
 mod files;
 mod fsck;
 #[cfg(feature = "server")]
@@ -39,7 +45,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use arguments::{Arguments, Command, Export};
+#[cfg(feature = "server")]
+use arguments::ConfigCommand;
+use arguments::{Arguments, Command};
 use output::{Failure, fail};
 
 /// Exit code of a service that stopped sealing after a failed write (`EX_IOERR`).
@@ -62,16 +70,20 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Audit(what) => audit::run(&what),
         Command::Inspect(what) => inspect::run(&what),
         Command::Fsck(what) => fsck::run(&what),
-        Command::Export(Export::Tiles(what)) => export::tiles(&what),
+        Command::Export(what) => export::run(&what),
         #[cfg(feature = "server")]
         Command::Init(what) => init::run(&what),
         #[cfg(feature = "server")]
         Command::Serve(what) => serve::run(what),
+        #[cfg(feature = "server")]
+        Command::Config(ConfigCommand::Check { serve, json }) => config_check::run(serve, json),
         #[cfg(feature = "server")]
         Command::Agent(what) => agent::run(&what),
         #[cfg(feature = "server")]
         Command::Submit(what) => submit::run(&what),
         #[cfg(feature = "server")]
         Command::Demo(what) => demo::run(&what),
+        #[cfg(feature = "server")]
+        Command::Bench(what) => bench::run(&what),
     }
 }

@@ -18,6 +18,12 @@ impl Failure {
     }
 }
 
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} (hint: {})", self.message, self.hint)
+    }
+}
+
 /// Prints a failure; its exit code is 2.
 pub(super) fn fail(failure: &Failure) -> ExitCode {
     anstream::eprintln!("\x1b[1;31merror:\x1b[0m {}", failure.message);

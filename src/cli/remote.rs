@@ -10,6 +10,8 @@ use crate::merkle::{Hash, TilePath};
 use crate::record::limits;
 
 const TIMEOUT: Duration = Duration::from_millis(limits::REQUEST_MAX_MS);
+#[cfg(feature = "server")]
+const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 const BODY_MAX_BYTES: u64 = 64 << 20;
 
 /// A service, and the token to ask it with.
@@ -55,6 +57,40 @@ impl Remote {
             request = request.header("Authorization", format!("Bearer {token}"));
         }
         read(request.send(body))
+    }
+
+    /// Posts, and hands out the body of a `201` piece by piece, whatever its length; any other answer is given whole.
+    #[cfg(feature = "server")]
+    pub(super) fn download(
+        &self,
+        path: &str,
+        body: &[u8],
+        take: &mut dyn FnMut(&[u8]) -> Result<(), String>,
+    ) -> Result<Option<Response>, String> {
+        // The range is read before the first byte comes: only that there is progress can be asked for.
+        let config = ureq::Agent::config_builder()
+            .timeout_connect(Some(TIMEOUT))
+            .timeout_send_body(Some(TIMEOUT))
+            .timeout_recv_response(Some(DOWNLOAD_TIMEOUT))
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .build();
+        let agent: ureq::Agent = config.into();
+        let mut request = agent.post(format!("{}{path}", self.base)).content_type("application/json");
+        if let Some(token) = &self.token {
+            request = request.header("Authorization", format!("Bearer {token}"));
+        }
+        let response = request.send(body).map_err(|error| error.to_string())?;
+        if response.status().as_u16() != 201 {
+            return read(Ok(response)).map(Some);
+        }
+        let mut reader = response.into_body().into_with_config().limit(u64::MAX).reader();
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            let count = reader.read(&mut buffer).map_err(|error| error.to_string())?;
+            let Some(piece) = buffer.get(..count).filter(|piece| !piece.is_empty()) else { return Ok(None) };
+            take(piece)?;
+        }
     }
 
     pub(super) fn consistency(&self, from: u64, to: u64) -> Result<Vec<Hash>, String> {

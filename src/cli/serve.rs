@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sd_notify::NotifyState;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -95,7 +96,27 @@ async fn serve(config: &Config, service: Arc<Service>) -> Result<ExitCode, Failu
         service.ledger().origin(),
         published.size
     ));
-    serve_until_stopped(listener, service, signals).await
+    let supervisor = tokio::spawn(tell_supervisor(Arc::clone(service.ledger())));
+    let ended = serve_until_stopped(listener, service, signals).await;
+    supervisor.abort();
+    ended
+}
+
+/// Tells systemd, where it started the service, that it is ready, and then that it lives for as long as it seals. One that
+/// has poisoned itself falls silent; it is about to end by itself.
+async fn tell_supervisor(ledger: Arc<Ledger>) {
+    let tell = |state| {
+        // A supervisor that cannot be told restarts the service, which loses nothing.
+        if let Err(error) = sd_notify::notify(&[state]) {
+            tracing::warn!("telling the supervisor: {error}");
+        }
+    };
+    tell(NotifyState::Ready);
+    let Some(patience) = sd_notify::watchdog_enabled() else { return };
+    while ledger.poisoned().is_none() {
+        tell(NotifyState::Watchdog);
+        tokio::time::sleep(patience / 3).await;
+    }
 }
 
 /// Serves until a signal or a failed write, then seals what is in hand.
@@ -108,7 +129,10 @@ pub(super) async fn serve_until_stopped(
     let watched = Arc::clone(&ledger);
     let stop = async move {
         tokio::select! {
-            () = signals => tracing::info!("stopping"),
+            () = signals => {
+                tracing::info!("stopping");
+                let _ = sd_notify::notify(&[NotifyState::Stopping]);
+            }
             () = poisoned(&watched) => {}
         }
     };

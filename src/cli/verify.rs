@@ -10,6 +10,7 @@ use super::arguments::Verify;
 use super::files;
 use super::output::{self, Failure};
 use crate::evidence::Answer;
+use crate::evidence::bundle::verify_bundle;
 use crate::evidence::verify::{ReceiptEvidence, verify_consistency_of, verify_receipt};
 use crate::ledger::at_rest;
 use crate::merkle::Hash;
@@ -20,6 +21,7 @@ pub(super) fn run(what: &Verify) -> Result<ExitCode, Failure> {
         Verify::Receipt { file, entry, trust, intent, json } => {
             receipt(file, entry.as_deref(), trust.as_deref(), intent.as_deref(), *json)
         }
+        Verify::Bundle { file, trust, json } => bundle(file, trust.as_deref(), *json),
         Verify::Consistency { .. } => consistency(what),
     }
 }
@@ -58,6 +60,13 @@ fn receipt(
     let evidence =
         ReceiptEvidence { receipt, entry: &bytes, answer: answer.as_ref(), intent: intent.as_deref() };
     Ok(output::report(&verify_receipt(&evidence, trust.as_ref()), json))
+}
+
+fn bundle(file: &Path, trust: Option<&Path>, json: bool) -> Result<ExitCode, Failure> {
+    let trust = files::trust(trust)?;
+    let report =
+        verify_bundle(&files::NamedFile::open(file)?, trust.as_ref(), &mut output::progress("verifying"));
+    Ok(output::report(&report, json))
 }
 
 /// An answer, read as strictly as what is sealed.

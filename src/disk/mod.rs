@@ -19,6 +19,7 @@
 
 mod faulty;
 mod real;
+mod scratch;
 mod whole_file;
 
 use std::fmt;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 
 pub use faulty::{Fault, FaultyDisk, Op, OpKind, OpOutcome, Survival, Trigger, Volatile};
 pub use real::RealDisk;
+pub use scratch::{ScratchDirectory, bytes_below, system_text};
 pub use whole_file::{
     TEMPORARY_SUFFIX, create_dir_durably, read_file, remove_stale_temporaries, temporary_path,
     write_file_atomically, write_new_file,

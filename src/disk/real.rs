@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -26,6 +26,14 @@ use super::{DirMode, Disk, DiskFile, DiskLock, EntryKind, FileMode, Held, OpenMo
 pub struct RealDisk;
 
 impl RealDisk {
+    /// The permission bits of what a path names, as `chmod` writes them.
+    ///
+    /// # Errors
+    /// `NotFound`, or what the system says.
+    pub fn permission_bits(&self, path: &Path) -> io::Result<u32> {
+        Ok(std::fs::metadata(path)?.permissions().mode() & 0o777)
+    }
+
     /// Removes a directory and everything in it; nothing there is no error. For copies that a person asked for: no
     /// room that keeps data removes a directory.
     ///

@@ -1,9 +1,9 @@
-//! Evidence: receipts, answers and whole logs, made by the service and verified by anyone, offline.
+//! Evidence: receipts, answers, bundles and whole logs, made by the service and verified by anyone, offline.
 //!
 //! Does: encode and parse tlog-proof receipts and answers; verify them against a trust policy the verifier
-//! already holds; audit a log leaf by leaf; copy a log as plain tiles; report check by check, with what was *not*
-//! checked.
-//! Does not: read files or the network (it is handed bytes or a [`audit::LogReader`]), take a key from the
+//! already holds; make and verify bundles; audit a log leaf by leaf; copy a log as plain tiles; report check by check,
+//! with what was *not* checked.
+//! Does not: read files or the network (it is handed bytes, a [`bundle::ByteSource`] or a [`audit::LogReader`]), take a key from the
 //! evidence it verifies, or decide anything about policy.
 //! May use: merkle, note, record, policy.
 //!
@@ -14,6 +14,7 @@
 
 pub mod answer;
 pub mod audit;
+pub mod bundle;
 pub mod mirror;
 pub mod receipt;
 pub mod report;

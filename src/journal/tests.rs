@@ -215,7 +215,9 @@ fn the_tag_is_of_every_byte_and_of_one_key() {
     assert!(parsed(&bytes).is_tagged_by(&key()));
     assert!(!parsed(&bytes).is_tagged_by(&FrameKey::from_bytes([7; 32])));
     let mut accepted = 0;
-    for at in 0..tagged + TAG_BYTES {
+    // The header's checksum follows from the rest, and is made right again.
+    let header_checksum = HEADER_BYTES - CRC_BYTES..HEADER_BYTES;
+    for at in (0..tagged + TAG_BYTES).filter(|at| !header_checksum.contains(at)) {
         let mut forged = bytes.clone();
         forged[at] ^= 1;
         let tag = bytes[tagged..tagged + TAG_BYTES].to_vec();
@@ -227,10 +229,7 @@ fn the_tag_is_of_every_byte_and_of_one_key() {
         }
         let crc = crc32c::crc32c(&forged[HEADER_BYTES..tagged + TAG_BYTES]).to_be_bytes();
         forged[tagged + TAG_BYTES..tagged + TAG_BYTES + CRC_BYTES].copy_from_slice(&crc);
-        // A flipped checksum is made good again: then nothing is forged.
-        if forged == bytes {
-            continue;
-        }
+        assert_ne!(forged, bytes, "byte {at}");
         if let Ok(view) = FrameView::parse(forged, AT) {
             assert!(!view.is_tagged_by(&key()), "byte {at}");
             accepted += 1;

@@ -13,6 +13,7 @@ use super::keyring::random;
 use super::payload::Payload;
 use super::sequencer::{Made, Sequencer, new_id};
 use super::state::CredentialDigest;
+use crate::evidence::bundle::Scope;
 use crate::merkle::Hash;
 use crate::policy::Engine;
 use crate::record::canonical::to_jcs;
@@ -73,6 +74,18 @@ pub enum Change {
         files: BTreeMap<String, Vec<u8>>,
         /// Who stands for it.
         author: String,
+    },
+    /// Announces the key that signs bundles from here on.
+    AnnounceBundleKey {
+        /// The public key.
+        key: [u8; 32],
+    },
+    /// Records that a bundle is handed out.
+    Export {
+        /// The range.
+        scope: Scope,
+        /// What is shown of it.
+        record: serde_json::Value,
     },
 }
 
@@ -146,6 +159,9 @@ impl Sequencer {
                 rules: u32::try_from(engine.bundle().rules().len()).unwrap_or(u32::MAX),
                 declared: commitment()?,
             }),
+            Change::AnnounceBundleKey { .. } | Change::Export { .. } => {
+                return self.make_hand_out(admin, id, at);
+            }
         };
         let Some(record) = record else { return self.make(entry, id, at, None, None) };
         let record = to_jcs(&record).map_err(|e| LedgerError::TooLarge(e.to_string()))?;
@@ -197,7 +213,7 @@ impl Sequencer {
                 let credential = hex::encode(credential.0);
                 Some(json!({ "agent": name, "credential": credential, "key": base64(key) }))
             }
-            Change::RevokeAgent { .. } => None,
+            Change::RevokeAgent { .. } | Change::AnnounceBundleKey { .. } | Change::Export { .. } => None,
             Change::ActivatePolicy { engine, files, author } => {
                 let texts: BTreeMap<&String, String> = files
                     .iter()

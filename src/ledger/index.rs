@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
-use redb::{Database, ReadableDatabase, TableDefinition};
+use redb::{Database, ReadableDatabase, ReadableTable as _, TableDefinition};
 use uuid::Uuid;
 
 use self::unwritten::Unwritten;
@@ -61,6 +61,9 @@ pub(super) struct Index {
     disk: Arc<dyn Disk>,
     path: PathBuf,
     tail: Mutex<BTreeMap<IntentKey, Row>>,
+    /// No row of the database has a greater key. Ids are in the order of time, so almost every new one is greater, and
+    /// the database need not be asked whether it knows it.
+    greatest: Mutex<Option<IntentKey>>,
 }
 
 impl Index {
@@ -120,8 +123,11 @@ impl Index {
         transaction.open_table(ROWS)?;
         transaction.open_table(META)?;
         transaction.commit()?;
+        let table = database.begin_read()?.open_table(ROWS)?;
+        let greatest = table.last()?.map(|(key, _)| IntentKey::from_bytes(key.value()));
         let (disk, path) = (Arc::clone(disk), path.to_owned());
-        Ok(Self { database: RwLock::new(Some(database)), file, disk, path, tail: Mutex::default() })
+        let database = RwLock::new(Some(database));
+        Ok(Self { database, file, disk, path, tail: Mutex::default(), greatest: Mutex::new(greatest) })
     }
 
     /// Lets go of the file; nothing is read or written afterwards. `clean`: nothing went wrong, so that the next one to
@@ -165,6 +171,10 @@ impl Index {
         self.tail.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn greatest(&self) -> Option<IntentKey> {
+        *self.greatest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Notes an intent that has its place in the log and is not durable yet.
     pub(super) fn announce(&self, key: IntentKey, index: u64) {
         self.tail().insert(key, Row { index, frame: None });
@@ -192,6 +202,9 @@ impl Index {
     pub(super) fn get(&self, key: &IntentKey) -> Result<Option<Row>, IndexError> {
         if let Some(row) = self.tail().get(key) {
             return Ok(Some(*row));
+        }
+        if self.greatest().is_none_or(|greatest| *key > greatest) {
+            return Ok(None);
         }
         let database = self.database();
         let table = open(&database)?.begin_read()?.open_table(ROWS)?;
@@ -240,6 +253,11 @@ impl Index {
     /// # Errors
     /// [`IndexError`]
     pub(super) fn insert(&self, rows: &[(IntentKey, Row)], indexed_to: u64) -> Result<(), IndexError> {
+        if let Some(last) = rows.iter().map(|(key, _)| *key).max() {
+            // Before they are there: never after.
+            let mut greatest = self.greatest.lock().unwrap_or_else(PoisonError::into_inner);
+            *greatest = (*greatest).max(Some(last));
+        }
         let database = self.database();
         let mut transaction = open(&database)?.begin_write()?;
         transaction.set_quick_repair(true);

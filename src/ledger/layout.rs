@@ -85,6 +85,12 @@ impl Layout {
         self.keys.join("log.key")
     }
 
+    /// The key that signs the manifests of bundles. Made with the first of them.
+    #[must_use]
+    pub fn bundle_key(&self) -> PathBuf {
+        self.keys.join("bundle.key")
+    }
+
     /// The key that wraps payload roots and the session key, and seals snapshots.
     #[must_use]
     pub fn key_encryption_key(&self) -> PathBuf {

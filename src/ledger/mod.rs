@@ -30,6 +30,8 @@ mod committer;
 #[cfg(feature = "server")]
 mod error;
 pub mod fsck;
+#[cfg(feature = "server")]
+mod hand_out;
 pub mod head;
 #[cfg(feature = "server")]
 mod index;
@@ -40,11 +42,14 @@ mod layered_map;
 pub mod layout;
 mod log_key;
 #[cfg(feature = "server")]
+mod measures;
+#[cfg(feature = "server")]
 mod open;
 #[cfg(feature = "server")]
 mod open_error;
 pub mod packs;
 pub mod payload;
+mod recent;
 #[cfg(feature = "server")]
 mod replay;
 #[cfg(feature = "server")]
@@ -66,7 +71,11 @@ pub use committer::SealedLeaf;
 #[cfg(feature = "server")]
 pub use error::LedgerError;
 #[cfg(feature = "server")]
+pub use hand_out::TakeLeaf;
+#[cfg(feature = "server")]
 pub use init::{Initialised, init, new_token};
+#[cfg(feature = "server")]
+pub use measures::{Distribution, Histogram, Measures};
 #[cfg(feature = "server")]
 pub use open::{LedgerOptions, OpenReport};
 #[cfg(feature = "server")]
@@ -78,4 +87,4 @@ pub use running::{Admission, Found, Ledger};
 #[cfg(feature = "server")]
 pub use sequencer::{Accepted, Admitted, IntentReply, VerifiedSignature};
 #[cfg(feature = "server")]
-pub use shared::{Measures, News, Published};
+pub use shared::{News, Published};

@@ -9,14 +9,16 @@ use uuid::Uuid;
 
 use super::admin::Admin;
 use super::behind::Behind;
+use super::clock::Stopwatch;
 use super::committer::{Reply, SealedLeaf};
 use super::error::LedgerError;
 use super::index::{IntentKey, Row};
 use super::keyring::Ciphertext;
 use super::layout::Layout;
+use super::measures::Measures;
 use super::payload::Payload;
 use super::sequencer::{Admitted, Command, IntentReply};
-use super::shared::{Measures, News, Published, Shared};
+use super::shared::{News, Published, Shared};
 use crate::disk::DiskLock;
 use crate::evidence::Receipt;
 use crate::journal::{FrameView, ReadError, SegmentReader};
@@ -30,7 +32,7 @@ use crate::record::limits;
 
 /// A running ledger. Dropping it, or [`Ledger::stop`], seals what is in hand and ends the threads.
 pub struct Ledger {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     to_sequencer: SyncSender<Command>,
     /// Held while a command is sent, so that none comes behind the end.
     accepting: RwLock<bool>,
@@ -128,6 +130,19 @@ impl Ledger {
         self.shared.in_hand.load(Ordering::Relaxed)
     }
 
+    /// Index rows that wait to be written.
+    #[must_use]
+    pub fn index_lag_rows(&self) -> usize {
+        self.shared.index.waiting()
+    }
+
+    /// Milliseconds since the last sealed leaf, by the clock; 0 for an empty log.
+    #[must_use]
+    pub fn checkpoint_age_ms(&self) -> i64 {
+        let now = self.shared.clock.wall();
+        self.published().last_at.map_or(0, |last| now.millis_since(last).max(0))
+    }
+
     /// Counters since the start.
     #[must_use]
     pub fn measures(&self) -> &Measures {
@@ -142,7 +157,8 @@ impl Ledger {
         if let Some(reason) = self.shared.poisoned() {
             return Err(LedgerError::Poisoned(reason.to_owned()));
         }
-        let admission = Admission { shared: Arc::clone(&self.shared), submitted: false };
+        let admission =
+            Admission { shared: Arc::clone(&self.shared), submitted: false, admitted: Stopwatch::start() };
         self.shared.upstream.fetch_add(1, Ordering::AcqRel);
         if self.shared.in_hand.fetch_add(1, Ordering::AcqRel) >= limits::QUEUE_MAX_INTENTS {
             return Err(LedgerError::Overloaded);
@@ -200,7 +216,6 @@ impl Ledger {
         size: u64,
         checkpoint: &str,
     ) -> Result<Receipt, LedgerError> {
-        let path = self.inclusion(index, size)?;
         // Against what was signed, not against what the same tiles say: a wrong node would cancel out.
         let note: SignedNote = checkpoint.parse().map_err(|e| LedgerError::Damaged(format!("{e}")))?;
         let signed = Checkpoint::parse(&note.text).map_err(|e| LedgerError::Damaged(e.to_string()))?;
@@ -210,9 +225,31 @@ impl Ledger {
                 signed.size
             )));
         }
-        verify_inclusion(&leaf_hash(entry), index, size, &path, &signed.root)
-            .map_err(|e| LedgerError::Damaged(format!("the tiles do not prove leaf {index}: {e}")))?;
+        let path = self.proven_path(index, entry, size, &signed.root)?;
         Ok(Receipt { extra: None, index, path, checkpoint: checkpoint.to_owned() })
+    }
+
+    /// The receipt for what was sealed just now: as [`Ledger::receipt`], under the root that its checkpoint was signed
+    /// over.
+    ///
+    /// # Errors
+    /// As [`Ledger::receipt`].
+    pub fn receipt_of_sealed(&self, leaf: &SealedLeaf) -> Result<Receipt, LedgerError> {
+        let path = self.proven_path(leaf.index, &leaf.entry, leaf.size, &leaf.root)?;
+        Ok(Receipt { extra: None, index: leaf.index, path, checkpoint: leaf.checkpoint.to_string() })
+    }
+
+    fn proven_path(
+        &self,
+        index: u64,
+        entry: &[u8],
+        size: u64,
+        root: &Hash,
+    ) -> Result<Vec<Hash>, LedgerError> {
+        let path = self.inclusion(index, size)?;
+        verify_inclusion(&leaf_hash(entry), index, size, &path, root)
+            .map_err(|e| LedgerError::Damaged(format!("the tiles do not prove leaf {index}: {e}")))?;
+        Ok(path)
     }
 
     fn inclusion(&self, index: u64, size: u64) -> Result<Vec<Hash>, LedgerError> {
@@ -415,7 +452,7 @@ fn refuse_unsent(unsent: TrySendError<Command>) {
     }
 }
 
-fn ciphertext_of(frame: &FrameView, index: u64, leaf: &[u8]) -> Result<Ciphertext, &'static str> {
+pub(super) fn ciphertext_of(frame: &FrameView, index: u64, leaf: &[u8]) -> Result<Ciphertext, &'static str> {
     let number = index.checked_sub(frame.header().first_index).ok_or("its frame begins behind it")?;
     let entry = usize::try_from(number).ok().and_then(|number| frame.entry(number));
     if entry != Some(leaf) {
@@ -431,12 +468,16 @@ fn ciphertext_of(frame: &FrameView, index: u64, leaf: &[u8]) -> Result<Ciphertex
 pub struct Admission {
     shared: Arc<Shared>,
     submitted: bool,
+    admitted: Stopwatch,
 }
 
 impl Drop for Admission {
     fn drop(&mut self) {
         self.shared.in_hand.fetch_sub(1, Ordering::AcqRel);
-        if !self.submitted {
+        if self.submitted {
+            let took = u64::try_from(self.admitted.elapsed().as_micros()).unwrap_or(u64::MAX);
+            self.shared.measures.answer_us.observe(took);
+        } else {
             self.shared.upstream.fetch_sub(1, Ordering::AcqRel);
         }
     }

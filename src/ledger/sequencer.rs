@@ -19,7 +19,6 @@ use super::shared::Shared;
 use super::state::{CredentialDigest, State};
 use crate::merkle::Hash;
 use crate::policy::{AgentFacts, CallView, Claimed, DecideInput, ENGINE_VERSION, Engine, Evaluated};
-use crate::record::canonical::to_jcs;
 use crate::record::decision::Decision;
 use crate::record::entry::{
     ENTRY_VERSION, Entry, IntentEntry, IntentKind, RefusedEntry, RefusedKind, SealedCall,
@@ -74,6 +73,8 @@ pub enum Accepted {
         id: Uuid,
         /// What was decided.
         decision: Decision,
+        /// When a hold ends, as sealed.
+        expires: Option<Timestamp>,
     },
     /// Its id was sealed before; whether with the same body, the reader of the leaf tells.
     Known {
@@ -162,8 +163,12 @@ impl Sequencer {
             }
             Ok(Decided::New { made, key, decision }) => {
                 let id = key.id;
+                let expires = match &made.entry {
+                    Entry::Intent(entry) => entry.expires,
+                    _ => None,
+                };
                 let reply = Box::new(move |sealed: Result<SealedLeaf, LedgerError>| {
-                    reply(sealed.map(|leaf| Accepted::Sealed { leaf, id, decision }));
+                    reply(sealed.map(|leaf| Accepted::Sealed { leaf, id, decision, expires }));
                 });
                 self.seal(*made, Some(key), reply);
             }
@@ -260,8 +265,7 @@ impl Sequencer {
     ) -> Result<Made, LedgerError> {
         let evaluation_seed = Seed::from_bytes(*random::<32>()?);
         let evaluation = document_of(&evaluated.evaluation);
-        let evaluation = to_jcs(&evaluation).map_err(|e| LedgerError::TooLarge(e.to_string()))?;
-        let tree = FieldTree::of_groups(evaluated.evaluation.clone(), &evaluation_seed)
+        let tree = FieldTree::of_written(&evaluated.evaluation, &evaluation_seed)
             .map_err(|e| LedgerError::TooLarge(e.to_string()))?;
         let links = self.state.chain.agent(admitted.agent).ok_or(LedgerError::NotRegistered)?;
         let decision = &evaluated.decision;
@@ -356,12 +360,17 @@ impl Sequencer {
         if let Some(key) = key {
             self.shared.index.announce(key, index);
         }
+        let outcome = match &made.entry {
+            Entry::Intent(intent) => Some(intent.outcome),
+            _ => None,
+        };
         let changed = !Arc::ptr_eq(&before, &self.state.registry);
         self.hand_over(Item::Entry(Box::new(EntryItem {
             at: made.entry.at().or(self.state.chain.last_at()).unwrap_or(Timestamp::MIN),
             entry: made.bytes.into(),
             payload: made.payload,
             key,
+            outcome,
             registry: changed.then(|| Arc::clone(&self.state.registry)),
             reply,
         })));

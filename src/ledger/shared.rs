@@ -1,12 +1,13 @@
 //! What the ledger's threads and its readers share.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use super::clock::Clock;
 use super::index::Index;
 use super::keyring::Keyring;
 use super::layout::Layout;
+use super::measures::Measures;
 use super::state::Registry;
 use super::steady_clock::SteadyClock;
 use super::tiles::Tiles;
@@ -76,17 +77,6 @@ pub struct Published {
 pub(super) struct Refused {
     pub(super) counts: RefusedCounts,
     pub(super) since: Timestamp,
-}
-
-/// Counters a person may want to see. Since the start of the process.
-#[derive(Debug, Default)]
-pub struct Measures {
-    /// Frames written.
-    pub frames: AtomicU64,
-    /// Entries in them.
-    pub entries: AtomicU64,
-    /// Time spent in the journal's write and sync, in microseconds.
-    pub journal_us: AtomicU64,
 }
 
 impl Shared {

@@ -29,6 +29,8 @@ pub struct Registry {
     names: LayeredMap<String, u64>,
     credentials: LayeredMap<CredentialDigest, Holder>,
     policy: Option<Arc<ActivePolicy>>,
+    /// Every bundle key ever announced, the present one last.
+    bundle_keys: Vec<(u64, [u8; 32])>,
 }
 
 /// A registered operator.
@@ -134,6 +136,7 @@ enum Change {
     AgentRotated { agent: u64, credential: CredentialDigest, key: Option<[u8; 32]> },
     AgentRevoked { agent: u64 },
     Policy { digest: String, files: BTreeMap<String, Vec<u8>> },
+    BundleKey { key: [u8; 32] },
 }
 
 impl Change {
@@ -150,6 +153,7 @@ impl Change {
                 let record = Record::parse(index, "policy", record)?;
                 Ok(Some(Self::Policy { digest: record.text("digest")?, files: record.files()? }))
             }
+            Entry::Key(announced) => Ok(Some(Self::BundleKey { key: announced.key.0 })),
             _ => Ok(None),
         }
     }
@@ -201,6 +205,7 @@ impl Change {
             Self::Policy { digest, files } => {
                 registry.policy = Some(Arc::new(ActivePolicy { index, digest, files }));
             }
+            Self::BundleKey { key } => registry.bundle_keys.push((index, key)),
         }
     }
 }
@@ -292,6 +297,12 @@ impl Registry {
     #[must_use]
     pub fn operator(&self, operator: u64) -> Option<&Operator> {
         self.operators.get(&operator)
+    }
+
+    /// Every bundle key ever announced, by the leaf index of its entry; the present one last.
+    #[must_use]
+    pub fn bundle_keys(&self) -> &[(u64, [u8; 32])] {
+        &self.bundle_keys
     }
 
     /// The active policy.

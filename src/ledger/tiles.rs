@@ -10,6 +10,7 @@ use std::sync::{Arc, RwLock};
 use serde::{Deserialize, Serialize};
 
 use super::packs::Packs;
+use super::recent::RecentTiles;
 use crate::evidence::audit::ReadLogError;
 use crate::merkle::{
     Frontier, FullTile, GrowingTiles, Hash, NodeReader, ProveError, TILE_WIDTH, Tile, TileKind, TilePath,
@@ -26,6 +27,7 @@ pub const WAITING_BUNDLES_MAX: usize = 64;
 pub struct Tiles {
     packs: Packs,
     edge: RwLock<Edge>,
+    recent: RecentTiles,
 }
 
 /// What is not (or not yet known to be) in the packs.
@@ -92,7 +94,7 @@ impl Tiles {
     /// An empty tree over `packs`.
     #[must_use]
     pub fn empty(packs: Packs) -> Self {
-        Self { packs, edge: RwLock::default() }
+        Self { packs, edge: RwLock::default(), recent: RecentTiles::default() }
     }
 
     /// A tree that goes on from a saved edge, checked against itself and against the last full tile and bundle.
@@ -116,7 +118,7 @@ impl Tiles {
             return Err(fail("its entries do not hash to its tile"));
         }
         let edge = Edge { frontier, growing, bundle, bundles_end: saved.bundles_end, ..Edge::default() };
-        let tiles = Self { packs, edge: RwLock::new(edge) };
+        let tiles = Self { packs, edge: RwLock::new(edge), recent: RecentTiles::default() };
         let root = crate::merkle::root_at(&tiles, saved.size).map_err(|error| match error {
             ProveError::Read { source, .. } => EdgeError::read(source),
             error => EdgeError::unfit(error),
@@ -208,6 +210,9 @@ impl Tiles {
         }
         for (index, (offset, bundle)) in &bundles {
             self.packs.write_bundle(*index, *offset, bundle)?;
+        }
+        for ((level, index), tile) in &tiles {
+            self.recent.put(*level, *index, Arc::clone(tile));
         }
         let mut edge = self.write();
         edge.tiles.retain(|at, _| !tiles.contains_key(at));
@@ -362,7 +367,12 @@ impl Tiles {
                     .ok_or_else(|| ReadLogError::Missing(format!("tile {level}/{index}")));
             }
         }
-        self.packs.read_tile(level, index).map(Arc::new)
+        if let Some(tile) = self.recent.get(level, index) {
+            return Ok(tile);
+        }
+        let tile = self.packs.read_tile(level, index).map(Arc::new)?;
+        self.recent.put(level, index, Arc::clone(&tile));
+        Ok(tile)
     }
 }
 

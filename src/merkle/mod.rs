@@ -1,7 +1,7 @@
 //! Room `merkle`: the tree over the log's entries, and every proof about it.
 //!
 //! **Does**: RFC 6962 hashing (SHA-256), the frontier that an appending log keeps, proofs made from stored nodes,
-//! proofs verified, and the arithmetic and bytes of C2SP tiles and entry bundles.
+//! proofs verified (of a leaf, of a whole range, of an older tree), and the arithmetic and bytes of C2SP tiles and entry bundles.
 //!
 //! **Does not**: read or write files, keep a log, know what an entry means, sign anything. Whoever stores nodes
 //! answers [`NodeReader`]; whoever trusts a root got it from a signed checkpoint (room `note`).
@@ -24,6 +24,7 @@ mod growing;
 mod hash;
 mod path;
 mod prove;
+mod range;
 mod tile;
 mod verify;
 
@@ -33,6 +34,7 @@ pub use growing::{FullTile, GrowingTiles};
 pub use hash::{HASH_BYTES, Hash, HashError, empty_root, leaf_hash, node_hash};
 pub use path::{TileKind, TilePath, TilePathError};
 pub use prove::{NodeReader, ProveError, consistency_proof, inclusion_proof, root_at};
+pub use range::{range_proof, verify_range};
 pub use tile::{
     TILE_HEIGHT, TILE_WIDTH, Tile, TileError, TilePosition, tile_bytes, tile_position, tile_width,
 };

@@ -44,6 +44,16 @@ pub enum ProveError<E> {
         /// The newer size asked for.
         to: u64,
     },
+    /// There is no such range in a tree of that size, or there is nothing in it.
+    #[error("leaves {start} to {end} are no range of a tree of size {size}")]
+    RangeBeyondSize {
+        /// The first leaf asked for.
+        start: u64,
+        /// The leaf behind the last one.
+        end: u64,
+        /// The size asked for.
+        size: u64,
+    },
     /// The reader failed.
     #[error("node {index} of level {level} could not be read: {source}")]
     Read {
@@ -132,13 +142,17 @@ pub fn consistency_proof<R: NodeReader>(
 }
 
 /// Where a tree of `leaves > 1` splits: the largest power of two below `leaves`.
-const fn split(leaves: u64) -> u64 {
+pub(super) const fn split(leaves: u64) -> u64 {
     1 << (leaves - 1).ilog2()
 }
 
 /// The root over the leaves `start .. end`, for a range that is a subtree of the RFC's recursion: `start` is a multiple
 /// of every power of two in `end - start`, so that the range is perfect subtrees of falling sizes.
-fn range_root<R: NodeReader>(reader: &R, start: u64, end: u64) -> Result<Hash, ProveError<R::Error>> {
+pub(super) fn range_root<R: NodeReader>(
+    reader: &R,
+    start: u64,
+    end: u64,
+) -> Result<Hash, ProveError<R::Error>> {
     let mut nodes = Vec::new();
     let mut at = start;
     while at < end {

@@ -14,6 +14,22 @@ pub enum ProofError {
         /// The size claimed.
         size: u64,
     },
+    /// There is no such range in a tree of that size, or there is nothing in it.
+    #[error("leaves {start} to {end} are no range of a tree of size {size}")]
+    RangeBeyondSize {
+        /// The first leaf claimed.
+        start: u64,
+        /// The leaf behind the last one.
+        end: u64,
+        /// The size claimed.
+        size: u64,
+    },
+    /// Leaves of a range are missing, or there are too many.
+    #[error("the range has {expected} leaves, and other ones were given")]
+    LeafCount {
+        /// How many the range has.
+        expected: u64,
+    },
     /// A tree never shrinks.
     #[error("a tree of size {to} cannot continue one of size {from}")]
     SizesReversed {

@@ -6,7 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use cedar_policy::{
     AuthorizationError, Authorizer, Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicyId,
@@ -16,18 +17,26 @@ use serde_json::{Value, json};
 
 use super::bundle::Bundle;
 use super::fault::{BundleError, Fault, FaultKind};
+use super::json::{read_back, write_text_member};
 use super::mention::Mention;
-use super::request::{Agent, DecideInput, Request, RequestError, facts_json};
+use super::request::{Agent, DecideInput, Request, RequestError, write_facts};
 use super::scope::{self, Reach, Target};
 use super::tools::{Tool, UNREGISTERED, UNREGISTERED_GROUPS, action_id};
 use super::value::restricted_pairs;
 use super::verdict::{Findings, Verdict, kind};
+use crate::record::canonical::to_jcs;
 use crate::record::decision::Decision;
+use crate::record::field_tree::Field;
 
 /// The version of this engine's semantics, sealed with every decision.
 pub const ENGINE_VERSION: u32 = 1;
 /// The version of the facts and of the request's form, sealed with every decision.
 pub const FACTS_VERSION: u32 = 1;
+
+/// Pairs of agent and tool whose entities are kept.
+const PRINCIPALS_MAX: usize = 4_096;
+/// Room for a field of the evaluation.
+const FIELD_BYTES: usize = 512;
 
 /// A decision, and the document that is sealed with it.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,8 +44,16 @@ pub struct Evaluated {
     /// What was decided.
     pub decision: Decision,
     /// The fields of the evaluation: `/engine`, `/facts`, `/requests/<i>`, `/verdicts/<i>`, in strictly
-    /// increasing byte order of the path, each value whole. No floats.
-    pub evaluation: Vec<(String, Value)>,
+    /// increasing byte order of the path, each value whole and in canonical form. No floats.
+    pub evaluation: Vec<Field>,
+}
+
+impl Evaluated {
+    /// A field's value, read back; `None` where there is none.
+    #[must_use]
+    pub fn value(&self, path: &str) -> Option<Value> {
+        self.evaluation.iter().find(|field| field.path == path).map(|field| read_back(&field.jcs))
+    }
 }
 
 /// Decides by one bundle. Immutable, without clock, randomness or I/O: the same input gives the same bytes.
@@ -48,7 +65,9 @@ pub struct Engine {
     /// By the tools' names in rules.
     slots: HashMap<String, Slot>,
     unregistered: Slot,
-    about: Value,
+    /// What is sealed as `/engine`.
+    about: Vec<u8>,
+    principals: Principals,
 }
 
 /// Cedar's entity types, parsed once.
@@ -104,7 +123,9 @@ impl Engine {
             "language": cedar_policy::get_lang_version().to_string(),
             "version": ENGINE_VERSION,
         });
-        Ok(Self { bundle, authorizer: Authorizer::new(), names, slots, unregistered, about })
+        let about = to_jcs(&about).map_err(|error| refused(error.to_string()))?;
+        let principals = Principals::default();
+        Ok(Self { bundle, authorizer: Authorizer::new(), names, slots, unregistered, about, principals })
     }
 
     /// The bundle that this engine decides by.
@@ -124,24 +145,36 @@ impl Engine {
     #[must_use]
     pub fn decide(&self, input: &DecideInput<'_>) -> Evaluated {
         let agent = Agent::of(input.agent);
-        let mut evaluation = vec![
-            ("/engine".to_owned(), self.about.clone()),
-            ("/facts".to_owned(), facts_json(input, &agent)),
-        ];
+        let written = |path: String, write: &dyn Fn(&mut Vec<u8>)| {
+            let mut jcs = Vec::with_capacity(FIELD_BYTES);
+            write(&mut jcs);
+            Field { path, jcs }
+        };
+        let mut evaluation = Vec::with_capacity(2 + 2 * input.calls.len());
+        evaluation.push(Field { path: "/engine".to_owned(), jcs: self.about.clone() });
+        evaluation.push(written("/facts".to_owned(), &|out| write_facts(input, &agent, out)));
         let mut calls = Vec::with_capacity(input.calls.len());
         for (i, call) in input.calls.iter().enumerate() {
             let tool = self.bundle.tools.get(&action_id(call.server, call.tool));
-            let (request, verdict) = match Request::build(input, &agent, call, tool) {
-                Ok(request) => (request.to_json(), self.judge(&request)),
+            let path = format!("/requests/{i}");
+            let verdict = match Request::build(input, &agent, call, tool) {
+                Ok(request) => {
+                    evaluation.push(written(path, &|out| request.write_json(out)));
+                    self.judge(&request)
+                }
                 Err(why) => {
-                    (json!({"call": call.id, "invalid": why}), Verdict::request_invalid(call.id, why))
+                    evaluation.push(written(path, &|out| {
+                        write_text_member(b'{', "call", call.id, out);
+                        write_text_member(b',', "invalid", why, out);
+                        out.push(b'}');
+                    }));
+                    Verdict::request_invalid(call.id, why)
                 }
             };
-            evaluation.push((format!("/requests/{i}"), request));
-            evaluation.push((format!("/verdicts/{i}"), verdict.to_json()));
+            evaluation.push(written(format!("/verdicts/{i}"), &|out| verdict.write_json(out)));
             calls.push(verdict.call);
         }
-        evaluation.sort_by(|a, b| a.0.cmp(&b.0));
+        evaluation.sort_by(|a, b| a.path.cmp(&b.path));
         Evaluated { decision: Decision::of_calls(calls), evaluation }
     }
 
@@ -209,13 +242,7 @@ impl Engine {
 
     fn findings(&self, request: &Request, slot: &Slot) -> Result<Findings, &'static str> {
         let (principal, resource) = self.uids(request);
-        let mut entities = vec![agent_entity(&principal, &request.agent).ok_or("the agent's facts")?];
-        if !request.registered {
-            entities.push(
-                tool_entity(&resource, &request.server, &request.tool, false).ok_or("the tool's facts")?,
-            );
-        }
-        let entities = slot.entities.clone().add_entities(entities, None).map_err(|_| "the entities")?;
+        let entities = self.principals.entities(request, slot, &principal, &resource)?;
         let pairs = restricted_pairs(&request.context, &slot.mention).ok_or("the context")?;
         let context = Context::from_pairs(pairs).map_err(|_| "the context")?;
         // Built from the types that the schema was generated from; tests hold that it conforms.
@@ -240,6 +267,50 @@ impl Engine {
         }
         Ok(findings)
     }
+}
+
+/// What an agent is to a tool, as Cedar has it: made anew it would cost as much as a dozen rules.
+#[derive(Debug, Default)]
+struct Principals {
+    known: RwLock<HashMap<Agent, HashMap<String, Arc<Entities>>>>,
+    count: AtomicUsize,
+}
+
+impl Principals {
+    /// The tool's entities, and the agent's.
+    fn entities(
+        &self,
+        request: &Request,
+        slot: &Slot,
+        principal: &EntityUid,
+        resource: &EntityUid,
+    ) -> Result<Arc<Entities>, &'static str> {
+        let agent = || agent_entity(principal, &request.agent).ok_or("the agent's facts");
+        if !request.registered {
+            // Any name may come: not kept.
+            let tool =
+                tool_entity(resource, &request.server, &request.tool, false).ok_or("the tool's facts")?;
+            return joined(slot, vec![agent()?, tool]).map(Arc::new);
+        }
+        let tool = request.tool_id();
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entities) = known.get(&request.agent).and_then(|tools| tools.get(&tool)) {
+            return Ok(Arc::clone(entities));
+        }
+        drop(known);
+        let entities = Arc::new(joined(slot, vec![agent()?])?);
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if self.count.fetch_add(1, Ordering::Relaxed) >= PRINCIPALS_MAX {
+            known.clear();
+            self.count.store(1, Ordering::Relaxed);
+        }
+        known.entry(request.agent.clone()).or_default().insert(tool, Arc::clone(&entities));
+        Ok(entities)
+    }
+}
+
+fn joined(slot: &Slot, more: Vec<Entity>) -> Result<Entities, &'static str> {
+    slot.entities.clone().add_entities(more, None).map_err(|_| "the entities")
 }
 
 fn uid(of_type: &EntityTypeName, id: &str) -> EntityUid {

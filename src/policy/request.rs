@@ -3,11 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::json::{object, strings};
+use super::json::{write_bool, write_integer, write_name, write_text_member, write_texts};
 use super::tools::{Tool, UNREGISTERED, action_id};
-use super::value::{EXACT, Record, Typed, arguments, record_json};
+use super::value::{EXACT, Record, Typed, arguments, write_record_json};
+use crate::record::canonical::to_jcs;
 
 /// What the registry says about the agent. Never what the agent says about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +92,7 @@ pub(super) struct Request {
 }
 
 /// The principal.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Agent {
     pub(super) name: String,
     pub(super) roles: BTreeSet<String>,
@@ -107,12 +108,14 @@ impl Agent {
         }
     }
 
-    pub(super) fn json(&self) -> Value {
-        object([
-            ("name", self.name.as_str().into()),
-            ("roles", strings(&self.roles)),
-            ("signed", self.signed.into()),
-        ])
+    /// Writes what the registry says, as sealed.
+    fn write_json(&self, out: &mut Vec<u8>) {
+        write_text_member(b'{', "name", &self.name, out);
+        write_name(b',', "roles", out);
+        write_texts(&self.roles, out);
+        write_name(b',', "signed", out);
+        write_bool(self.signed, out);
+        out.push(b'}');
     }
 }
 
@@ -175,41 +178,32 @@ impl Request {
         action_id(&self.server, &self.tool)
     }
 
-    /// The JSON form: see `docs/policy.md`.
-    pub(super) fn to_json(&self) -> Value {
+    /// Writes the JSON form, canonical: see `docs/policy.md`.
+    pub(super) fn write_json(&self, out: &mut Vec<u8>) {
         let tool = self.tool_id();
-        let action = if self.registered { tool.as_str() } else { UNREGISTERED };
-        object([
-            ("action", action.into()),
-            ("call", self.call.as_str().into()),
-            ("context", record_json(&self.context)),
-            (
-                "principal",
-                object([
-                    ("attrs", self.agent.json()),
-                    ("id", self.agent.name.as_str().into()),
-                    ("type", "Agent".into()),
-                ]),
-            ),
-            (
-                "resource",
-                object([
-                    (
-                        "attrs",
-                        object([
-                            ("name", self.tool.as_str().into()),
-                            ("registered", self.registered.into()),
-                            ("server", self.server.as_str().into()),
-                        ]),
-                    ),
-                    ("id", tool.into()),
-                    ("type", "Tool".into()),
-                ]),
-            ),
-        ])
+        write_text_member(b'{', "action", if self.registered { &tool } else { UNREGISTERED }, out);
+        write_text_member(b',', "call", &self.call, out);
+        write_name(b',', "context", out);
+        write_record_json(&self.context, out);
+        write_name(b',', "principal", out);
+        write_name(b'{', "attrs", out);
+        self.agent.write_json(out);
+        write_text_member(b',', "id", &self.agent.name, out);
+        write_text_member(b',', "type", "Agent", out);
+        out.push(b'}');
+        write_name(b',', "resource", out);
+        write_name(b'{', "attrs", out);
+        write_text_member(b'{', "name", &self.tool, out);
+        write_name(b',', "registered", out);
+        write_bool(self.registered, out);
+        write_text_member(b',', "server", &self.server, out);
+        out.push(b'}');
+        write_text_member(b',', "id", &tool, out);
+        write_text_member(b',', "type", "Tool", out);
+        out.extend_from_slice(b"}}");
     }
 
-    /// Reads [`Self::to_json`]'s form.
+    /// Reads [`Self::write_json`]'s form.
     pub(super) fn from_json(value: &Value) -> Result<Self, RequestError> {
         let read = |at: &'static str| value.pointer(at).ok_or(RequestError::Malformed { at });
         let text =
@@ -239,7 +233,10 @@ impl Request {
             context,
         };
         // Ids follow from the attributes, and nothing else may be there: the form says each thing one way.
-        if request.to_json() == *value { Ok(request) } else { Err(RequestError::Malformed { at: "" }) }
+        let mut again = Vec::new();
+        request.write_json(&mut again);
+        let same = to_jcs(value).is_ok_and(|given| given == again);
+        if same { Ok(request) } else { Err(RequestError::Malformed { at: "" }) }
     }
 }
 
@@ -251,22 +248,26 @@ fn claimed(claimed: Claimed) -> Typed {
     ]))
 }
 
-/// The facts that all calls of an intent share, as sealed.
-pub(super) fn facts_json(input: &DecideInput<'_>, agent: &Agent) -> Value {
-    let mut facts = Map::new();
-    facts.insert("agent".to_owned(), agent.json());
-    facts.insert("at".to_owned(), input.at.into());
-    facts.insert("calls".to_owned(), input.calls.len().into());
-    let claimed = object([
-        ("goal_stated", input.claimed.goal_stated.into()),
-        ("observations", input.claimed.observations.into()),
-        ("reasoning_steps", input.claimed.reasoning_steps.into()),
-    ]);
-    facts.insert("claimed".to_owned(), claimed);
+/// Writes the facts that all calls of an intent share, as sealed.
+pub(super) fn write_facts(input: &DecideInput<'_>, agent: &Agent, out: &mut Vec<u8>) {
+    write_name(b'{', "agent", out);
+    agent.write_json(out);
+    write_name(b',', "at", out);
+    write_integer(input.at, out);
+    write_name(b',', "calls", out);
+    write_integer(i64::try_from(input.calls.len()).unwrap_or(i64::MAX), out);
+    write_name(b',', "claimed", out);
+    write_name(b'{', "goal_stated", out);
+    write_bool(input.claimed.goal_stated, out);
+    write_name(b',', "observations", out);
+    write_integer(input.claimed.observations.into(), out);
+    write_name(b',', "reasoning_steps", out);
+    write_integer(input.claimed.reasoning_steps.into(), out);
+    out.push(b'}');
     for (name, text) in [("environment", input.environment), ("principal", input.principal)] {
         if let Some(text) = text {
-            facts.insert(name.to_owned(), text.into());
+            write_text_member(b',', name, text, out);
         }
     }
-    Value::Object(facts)
+    out.push(b'}');
 }

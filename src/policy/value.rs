@@ -9,9 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use cedar_policy::RestrictedExpression;
 use serde_json::{Map, Number, Value};
 
-use super::json::object;
+use super::json::{write_bool, write_integer, write_list, write_name, write_text_member};
 use super::mention::Mention;
 use super::shape::{Fields, Shape};
+use crate::record::canonical::{utf16_order, write_jcs_string};
 
 /// The largest integer that every JSON reader agrees on, 2^53 - 1.
 pub(super) const EXACT: i64 = 9_007_199_254_740_991;
@@ -49,20 +50,27 @@ impl Typed {
         })
     }
 
-    /// The self-describing JSON form: strings, booleans and integers as they are, sets as sorted arrays,
+    /// Writes the self-describing JSON form: strings, booleans and integers as they are, sets as sorted arrays,
     /// `{"decimal": "1.5000"}`, `{"record": {…}}`.
-    pub(super) fn to_json(&self) -> Value {
+    pub(super) fn write_json(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Text(text) => Value::String(text.clone()),
-            Self::Long(long) => Value::Number((*long).into()),
-            Self::Decimal(scaled) => object([("decimal", decimal_text(*scaled).into())]),
-            Self::Bool(bool) => Value::Bool(*bool),
-            Self::Set(items) => Value::Array(items.iter().map(Self::to_json).collect()),
-            Self::Record(record) => object([("record", record_json(record))]),
+            Self::Text(text) => write_jcs_string(text, out),
+            Self::Long(long) => write_integer(*long, out),
+            Self::Decimal(scaled) => {
+                write_text_member(b'{', "decimal", &decimal_text(*scaled), out);
+                out.push(b'}');
+            }
+            Self::Bool(bool) => write_bool(*bool, out),
+            Self::Set(items) => write_list(items, out, Self::write_json),
+            Self::Record(record) => {
+                write_name(b'{', "record", out);
+                write_record_json(record, out);
+                out.push(b'}');
+            }
         }
     }
 
-    /// Reads [`Self::to_json`]'s form; `None` for anything else.
+    /// Reads [`Self::write_json`]'s form; `None` for anything else.
     pub(super) fn from_json(value: &Value) -> Option<Self> {
         Self::from_json_at(value, 0)
     }
@@ -119,9 +127,23 @@ pub(super) fn restricted_pairs(
     Some(pairs)
 }
 
-/// A record as a JSON object, names in byte order.
-pub(super) fn record_json(record: &Record) -> Value {
-    Value::Object(record.iter().map(|(name, value)| (name.clone(), value.to_json())).collect())
+/// Writes a record as a JSON object in canonical form.
+pub(super) fn write_record_json(record: &Record, out: &mut Vec<u8>) {
+    let mut attributes: Vec<(&String, &Typed)> = record.iter().collect();
+    // The map is in byte order already, which is the canonical one as long as names are plain.
+    if !record.keys().all(|name| name.is_ascii()) {
+        attributes.sort_by(|a, b| utf16_order(a.0, b.0));
+    }
+    out.push(b'{');
+    for (i, (name, value)) in attributes.into_iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        write_jcs_string(name, out);
+        out.push(b':');
+        value.write_json(out);
+    }
+    out.push(b'}');
 }
 
 /// A tool's arguments as a record, and the paths of what has no exact form.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cedar_policy::EvaluationError;
 use serde_json::Value;
 
-use super::json::{object, strings};
+use super::json::{read_back, write_integer, write_list, write_name, write_text_member, write_texts};
 use super::rule::{Deed, NO_PERMIT, NO_POLICY, POLICY_ERROR, REQUEST_INVALID, Rule};
 use crate::record::decision::{CallDecision, Condition, Outcome, Reason};
 
@@ -35,24 +35,33 @@ impl Verdict {
     /// The sealed form: the value at `/verdicts/<i>`.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        let reason = |reason: &Reason| {
-            object([("message", reason.message.as_str().into()), ("rule", reason.rule.as_str().into())])
-        };
-        object([
-            ("call", self.call.id.as_str().into()),
-            ("conditions", self.call.conditions.iter().map(condition_json).collect()),
-            (
-                "matched",
-                object([
-                    ("errors", strings(&self.errors)),
-                    ("forbids", strings(&self.forbids)),
-                    ("permits", strings(&self.permits)),
-                ]),
-            ),
-            ("outcome", self.call.outcome.as_str().into()),
-            ("reasons", self.call.reasons.iter().map(reason).collect()),
-            ("transforms", Value::Array(vec![])),
-        ])
+        let mut written = Vec::new();
+        self.write_json(&mut written);
+        read_back(&written)
+    }
+
+    /// Writes the sealed form, canonical.
+    pub(super) fn write_json(&self, out: &mut Vec<u8>) {
+        write_text_member(b'{', "call", &self.call.id, out);
+        write_name(b',', "conditions", out);
+        write_list(&self.call.conditions, out, write_condition);
+        write_name(b',', "matched", out);
+        write_name(b'{', "errors", out);
+        write_texts(&self.errors, out);
+        write_name(b',', "forbids", out);
+        write_texts(&self.forbids, out);
+        write_name(b',', "permits", out);
+        write_texts(&self.permits, out);
+        out.push(b'}');
+        write_text_member(b',', "outcome", self.call.outcome.as_str(), out);
+        write_name(b',', "reasons", out);
+        write_list(&self.call.reasons, out, |reason, out| {
+            write_text_member(b'{', "message", &reason.message, out);
+            write_text_member(b',', "rule", &reason.rule, out);
+            out.push(b'}');
+        });
+        write_name(b',', "transforms", out);
+        out.extend_from_slice(b"[]}");
     }
 
     /// A deny before any rule was asked.
@@ -127,16 +136,19 @@ impl Verdict {
     }
 }
 
-fn condition_json(condition: &Condition) -> Value {
-    let mut object = serde_json::Map::new();
+fn write_condition(condition: &Condition, out: &mut Vec<u8>) {
+    let mut open = b'{';
     if let Some(approver) = &condition.approver {
-        object.insert("approver".to_owned(), approver.as_str().into());
+        write_text_member(open, "approver", approver, out);
+        open = b',';
     }
     if let Some(expires_s) = condition.expires_s {
-        object.insert("expires_s".to_owned(), expires_s.into());
+        write_name(open, "expires_s", out);
+        write_integer(i64::try_from(expires_s).unwrap_or(i64::MAX), out);
+        open = b',';
     }
-    object.insert("rule".to_owned(), condition.rule.as_str().into());
-    Value::Object(object)
+    write_text_member(open, "rule", &condition.rule, out);
+    out.push(b'}');
 }
 
 fn condition(rule: &Rule) -> Option<Condition> {

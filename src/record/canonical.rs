@@ -139,7 +139,7 @@ fn write_object(members: &Map<String, Value>, room: usize, out: &mut Vec<u8>) ->
 }
 
 /// RFC 8785 section 3.2.3: by UTF-16 code units. It differs from byte order only beyond U+FFFF.
-fn utf16_order(a: &str, b: &str) -> Ordering {
+pub(crate) fn utf16_order(a: &str, b: &str) -> Ordering {
     if a.is_ascii() && b.is_ascii() { a.cmp(b) } else { a.encode_utf16().cmp(b.encode_utf16()) }
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::decision::Outcome;
-use super::entry::{AgentEntry, Entry, IntentEntry, Operation};
+use super::entry::{AgentEntry, Entry, ExportEntry, IntentEntry, KeyEntry, Operation};
 use super::limits;
 use super::time::Timestamp;
 
@@ -21,6 +21,8 @@ pub struct Chain {
     agents: BTreeMap<u64, AgentLinks>,
     policy: Option<u64>,
     not_understood: u64,
+    /// Of the only purpose there is.
+    bundle_key: Option<u64>,
 }
 
 /// One agent's place in the log.
@@ -77,6 +79,12 @@ impl Chain {
         self.agents.get(&agent)
     }
 
+    /// Leaf index of the entry that announced the key which signs bundles now.
+    #[must_use]
+    pub fn bundle_key(&self) -> Option<u64> {
+        self.bundle_key
+    }
+
     /// Number of agents ever registered.
     #[must_use]
     pub fn agent_count(&self) -> usize {
@@ -100,7 +108,8 @@ impl Chain {
             Entry::Operator(_) => self.operators.push(index),
             Entry::Agent(change) => self.apply_agent(index, change),
             Entry::Policy(_) => self.policy = Some(index),
-            Entry::Refused(_) => {}
+            Entry::Key(_) => self.bundle_key = Some(index),
+            Entry::Refused(_) | Entry::Export(_) => {}
             Entry::Unknown { .. } => self.not_understood += 1,
         }
         self.last_at = entry.at().or(self.last_at);
@@ -133,12 +142,38 @@ impl Chain {
             Entry::Operator(operator) if operator.operation != Operation::Register => {
                 Err("an operator can only be registered".to_owned())
             }
+            Entry::Key(key) => self.check_key(key),
+            Entry::Export(export) => self.check_export(export),
             Entry::Operator(_) | Entry::Refused(_) | Entry::Unknown { .. } => Ok(()),
         }
     }
 
     fn check_operator(&self, by: u64) -> Result<(), String> {
         if self.operators.contains(&by) { Ok(()) } else { Err(format!("leaf {by} registers no operator")) }
+    }
+
+    fn check_key(&self, key: &KeyEntry) -> Result<(), String> {
+        self.check_operator(key.by)?;
+        if key.replaces == self.bundle_key {
+            Ok(())
+        } else {
+            Err(format!(
+                "it replaces the key of {:?}, the present one is that of {:?}",
+                key.replaces, self.bundle_key
+            ))
+        }
+    }
+
+    fn check_export(&self, export: &ExportEntry) -> Result<(), String> {
+        self.check_operator(export.by)?;
+        if export.from < export.to && export.to <= self.size {
+            Ok(())
+        } else {
+            Err(format!(
+                "leaves {} to {} are no range of the {} before it",
+                export.from, export.to, self.size
+            ))
+        }
     }
 
     fn check_agent(&self, change: &AgentEntry) -> Result<(), String> {

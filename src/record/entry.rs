@@ -4,13 +4,12 @@
 //! digests and ids that the service made; names and free text live in encrypted payloads.
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::canonical::{is_canonical, to_jcs};
+pub use super::call_digest::call_digest;
+use super::canonical::{CanonicalError, is_canonical, to_jcs};
 use super::decision::Outcome;
-use super::field_tree::{Commitment, Seed};
-use super::intent::Call;
+use super::field_tree::Commitment;
 use super::limits;
 use super::time::Timestamp;
 use crate::merkle::Hash;
@@ -32,6 +31,10 @@ pub enum Entry {
     Policy(PolicyEntry),
     /// Counts of requests refused before anything was sealed.
     Refused(RefusedEntry),
+    /// A key of the service, other than the log's, was announced.
+    Key(KeyEntry),
+    /// A bundle was handed out.
+    Export(ExportEntry),
     /// A type or version this software does not know: carried, hashed, and reported as not understood.
     Unknown {
         /// The `type` member.
@@ -41,57 +44,58 @@ pub enum Entry {
     },
 }
 
-/// What an agent declared and what was decided.
+/// What an agent declared and what was decided. Members are in their canonical order, here and in what it holds:
+/// intents are most of every log, and are written without sorting.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IntentEntry {
-    /// Format version.
-    pub v: u8,
-    /// Always `intent`.
-    #[serde(rename = "type")]
-    pub kind: IntentKind,
-    /// The idempotency id.
-    pub id: Uuid,
-    /// When it was decided, by the service's clock; never before the previous leaf's.
-    pub at: Timestamp,
     /// Leaf index of the entry that registered the agent.
     pub agent: u64,
-    /// Keyed tag of the session.
-    pub session: SessionTag,
-    /// Counts this agent's entries from 0.
-    pub seq: u64,
-    /// Leaf index of this agent's previous entry; absent for the first.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub prev: Option<u64>,
+    /// When it was decided, by the service's clock; never before the previous leaf's.
+    pub at: Timestamp,
+    /// One per declared call, in their order.
+    pub calls: Vec<SealedCall>,
     /// Commitment to the declared document.
     pub declared: Commitment,
+    /// Version of the deciding engine.
+    pub engine: u32,
     /// Commitment to the evaluation.
     pub evaluation: Commitment,
-    /// Leaf index of the entry that registered the key that signed the intent; absent when it was not signed.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub signer: Option<u64>,
-    /// The decision over the whole intent.
-    pub outcome: Outcome,
     /// When a hold ends.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub expires: Option<Timestamp>,
-    /// One per declared call, in their order.
-    pub calls: Vec<SealedCall>,
+    /// The idempotency id.
+    pub id: Uuid,
+    /// The decision over the whole intent.
+    pub outcome: Outcome,
     /// Leaf index of the policy that decided; absent when none was active (and everything is denied).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub policy: Option<u64>,
-    /// Version of the deciding engine.
-    pub engine: u32,
+    /// Leaf index of this agent's previous entry; absent for the first.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub prev: Option<u64>,
+    /// Counts this agent's entries from 0.
+    pub seq: u64,
+    /// Keyed tag of the session.
+    pub session: SessionTag,
+    /// Leaf index of the entry that registered the key that signed the intent; absent when it was not signed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub signer: Option<u64>,
+    /// Always `intent`.
+    #[serde(rename = "type")]
+    pub kind: IntentKind,
+    /// Format version.
+    pub v: u8,
 }
 
 /// The sealed verdict on one call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SealedCall {
-    /// The verdict on this call.
-    pub outcome: Outcome,
     /// Salted digest of the call that may run ([`call_digest`]).
     pub digest: Hash,
+    /// The verdict on this call.
+    pub outcome: Outcome,
 }
 
 /// Registration of an operator. Leaf 0 is the first.
@@ -183,6 +187,61 @@ pub struct RefusedEntry {
     pub counts: RefusedCounts,
 }
 
+/// Announcement of a key of the service. What it signs proves something only to who trusts the log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyEntry {
+    /// Format version.
+    pub v: u8,
+    /// Always `key`.
+    #[serde(rename = "type")]
+    pub kind: KeyKind,
+    /// Made by the service.
+    pub id: Uuid,
+    /// When.
+    pub at: Timestamp,
+    /// Leaf index of the operator whose request needed it.
+    pub by: u64,
+    /// What it signs.
+    pub purpose: KeyPurpose,
+    /// The Ed25519 public key (base64 of 32 bytes).
+    pub key: Hash,
+    /// Leaf index of the entry that announced the key it replaces; absent for the first of its purpose.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub replaces: Option<u64>,
+}
+
+/// What an announced key signs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyPurpose {
+    /// Manifests of bundles.
+    Bundle,
+}
+
+/// The hand-out of a bundle, sealed before its bytes leave.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExportEntry {
+    /// Format version.
+    pub v: u8,
+    /// Always `export`.
+    #[serde(rename = "type")]
+    pub kind: ExportKind,
+    /// Made by the service; the bundle's id.
+    pub id: Uuid,
+    /// When.
+    pub at: Timestamp,
+    /// Leaf index of the operator who asked.
+    pub by: u64,
+    /// The first leaf of the range.
+    pub from: u64,
+    /// The leaf behind the last one.
+    pub to: u64,
+    /// Commitment to the record of what was shown.
+    pub declared: Commitment,
+}
+
 /// Counts of refusals by their HTTP status.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -236,6 +295,8 @@ kind!(
     AgentKind = "agent",
     PolicyKind = "policy",
     RefusedKind = "refused",
+    KeyKind = "key",
+    ExportKind = "export",
 );
 
 /// What happened to a registration.
@@ -309,6 +370,11 @@ impl Entry {
         if bytes.len() > limits::ENTRY_MAX_BYTES {
             return Err(EntryError::TooLarge(bytes.len()));
         }
+        if bytes.ends_with(INTENT_END)
+            && let Ok(intent) = serde_json::from_slice(bytes)
+        {
+            return Self::Intent(intent).spelled(bytes);
+        }
         let head: Head = serde_json::from_slice(bytes)
             .map_err(|e| EntryError::Shape { kind: "?".to_owned(), problem: e.to_string() })?;
         let unknown = |head: Head| {
@@ -324,11 +390,17 @@ impl Entry {
             "agent" => serde_json::from_slice(bytes).map(Self::Agent),
             "policy" => serde_json::from_slice(bytes).map(Self::Policy),
             "refused" => serde_json::from_slice(bytes).map(Self::Refused),
+            "key" => serde_json::from_slice(bytes).map(Self::Key),
+            "export" => serde_json::from_slice(bytes).map(Self::Export),
             _ => return unknown(head),
         };
         let entry = read.map_err(|e| EntryError::Shape { kind: head.kind, problem: e.to_string() })?;
-        // One entry, one spelling: what the parser would forgive (white space, order, `null`, an id in capitals) differs.
-        if entry.encode()?.as_deref() == Some(bytes) { Ok(entry) } else { Err(EntryError::NotCanonical) }
+        entry.spelled(bytes)
+    }
+
+    /// One entry, one spelling: what the parser would forgive (white space, order, `null`, an id in capitals) differs.
+    fn spelled(self, bytes: &[u8]) -> Result<Self, EntryError> {
+        if self.encode()?.as_deref() == Some(bytes) { Ok(self) } else { Err(EntryError::NotCanonical) }
     }
 
     /// The leaf's bytes. `None` for an entry that is not understood: its bytes are kept, never made.
@@ -337,11 +409,13 @@ impl Entry {
     /// [`EntryError::TooLarge`].
     pub fn encode(&self) -> Result<Option<Vec<u8>>, EntryError> {
         let value = match self {
-            Self::Intent(entry) => serde_json::to_value(entry),
+            Self::Intent(entry) => return entry.encode().map(Some),
             Self::Operator(entry) => serde_json::to_value(entry),
             Self::Agent(entry) => serde_json::to_value(entry),
             Self::Policy(entry) => serde_json::to_value(entry),
             Self::Refused(entry) => serde_json::to_value(entry),
+            Self::Key(entry) => serde_json::to_value(entry),
+            Self::Export(entry) => serde_json::to_value(entry),
             Self::Unknown { .. } => return Ok(None),
         };
         let shape = |problem: String| EntryError::Shape { kind: self.kind().to_owned(), problem };
@@ -362,6 +436,8 @@ impl Entry {
             Self::Agent(_) => "agent",
             Self::Policy(_) => "policy",
             Self::Refused(_) => "refused",
+            Self::Key(_) => "key",
+            Self::Export(_) => "export",
             Self::Unknown { kind, .. } => kind,
         }
     }
@@ -375,8 +451,33 @@ impl Entry {
             Self::Agent(entry) => Some(entry.at),
             Self::Policy(entry) => Some(entry.at),
             Self::Refused(entry) => Some(entry.at),
+            Self::Key(entry) => Some(entry.at),
+            Self::Export(entry) => Some(entry.at),
             Self::Unknown { .. } => None,
         }
+    }
+}
+
+/// How every intent of the one version ends, in canonical order.
+const INTENT_END: &[u8] = br#""type":"intent","v":1}"#;
+/// Room for an intent with one call.
+const INTENT_BYTES: usize = 640;
+
+impl IntentEntry {
+    /// Canonical because the members are declared in canonical order and hold no fractions; whole numbers beyond what
+    /// JSON holds exactly have no canonical form.
+    fn encode(&self) -> Result<Vec<u8>, EntryError> {
+        let shape = |problem: String| EntryError::Shape { kind: "intent".to_owned(), problem };
+        let numbers = [Some(self.agent), self.policy, self.prev, Some(self.seq), self.signer];
+        if numbers.into_iter().flatten().any(|number| number > limits::JSON_MAX_INTEGER.unsigned_abs()) {
+            return Err(shape(CanonicalError::Number.to_string()));
+        }
+        let mut bytes = Vec::with_capacity(INTENT_BYTES);
+        serde_json::to_writer(&mut bytes, self).map_err(|e| shape(e.to_string()))?;
+        if bytes.len() > limits::ENTRY_MAX_BYTES {
+            return Err(EntryError::TooLarge(bytes.len()));
+        }
+        Ok(bytes)
     }
 }
 
@@ -385,31 +486,6 @@ struct Head {
     v: u64,
     #[serde(rename = "type")]
     kind: String,
-}
-
-/// Salt of the digest of call `index`, from the seed of the declared document.
-fn call_salt(seed: &Seed, index: u32) -> [u8; 32] {
-    let mut hasher = Sha256::new();
-    hasher.update(b"foreseal.callsalt.v1\0");
-    hasher.update(seed.as_bytes());
-    hasher.update(index.to_be_bytes());
-    hasher.finalize().into()
-}
-
-/// Salted digest of a call: whoever holds the call and its salt recognises it, nobody can guess it.
-///
-/// # Errors
-/// [`EntryError::Shape`] when the arguments have no canonical form (they come from strict JSON, so they have).
-pub fn call_digest(seed: &Seed, index: u32, call: &Call) -> Result<Hash, EntryError> {
-    let canonical = to_jcs(&serde_json::json!({
-        "args": call.args, "server": call.server, "tool": call.tool,
-    }))
-    .map_err(|e| EntryError::Shape { kind: "intent".to_owned(), problem: e.to_string() })?;
-    let mut hasher = Sha256::new();
-    hasher.update(b"foreseal.call.v1\0");
-    hasher.update(call_salt(seed, index));
-    hasher.update(&canonical);
-    Ok(Hash(hasher.finalize().into()))
 }
 
 #[cfg(test)]

@@ -144,6 +144,17 @@ proptest! {
     }
 
     #[test]
+    fn intents_are_written_as_the_generic_writer_writes_them(entry in any_intent()) {
+        let Entry::Intent(intent) = &entry else { return Err(TestCaseError::fail("not an intent")) };
+        let generic = to_jcs(&serde_json::to_value(intent).expect("a value"));
+        match (entry.encode(), generic) {
+            (Ok(Some(own)), Ok(generic)) => prop_assert_eq!(own, generic),
+            (Err(_), Err(_)) => {}
+            (own, generic) => prop_assert!(false, "{own:?} but {generic:?}"),
+        }
+    }
+
+    #[test]
     fn other_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         let _ = Entry::parse(&bytes);
     }

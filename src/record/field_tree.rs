@@ -162,6 +162,23 @@ impl FieldTree {
         Ok(Self::hash(held, Vec::new(), seed))
     }
 
+    /// As [`FieldTree::of_groups`], for values that this crate wrote in canonical form itself: they are not read again.
+    ///
+    /// # Errors
+    /// [`FieldTreeError`].
+    #[cfg(feature = "server")]
+    pub(crate) fn of_written(groups: &[Field], seed: &Seed) -> Result<Self, FieldTreeError> {
+        check_paths(groups.iter().map(|group| group.path.as_str()))?;
+        let mut held = Fields::default();
+        for group in groups {
+            held.push(&group.path, |bytes| {
+                bytes.extend_from_slice(&group.jcs);
+                Ok(())
+            })?;
+        }
+        Ok(Self::hash(held, Vec::new(), seed))
+    }
+
     /// What is published.
     #[must_use]
     pub const fn commitment(&self) -> Commitment {

@@ -69,6 +69,12 @@ pub const EPOCH_MAX_MS: i64 = 24 * 60 * 60 * 1_000;
 pub const REQUEST_MAX_MS: u64 = 30_000;
 /// Requests in hand when the service is told to stop, in milliseconds.
 pub const DRAIN_MAX_MS: u64 = 15_000;
+/// Leaves in the range of one bundle.
+pub const EXPORT_RANGE_MAX_ENTRIES: usize = 1_000_000;
+/// Intents of which one bundle shows something; each is a file in it.
+pub const EXPORT_REVEALED_MAX: usize = 20_000;
+/// One bundle, in bytes: well below what the 32-bit lengths of its container can say.
+pub const EXPORT_MAX_BYTES: usize = 1024 * 1024 * 1024;
 
 /// Long streams open at once: submissions and followers together, and as many again that watch the service's health.
 pub const STREAMS_MAX: usize = 256;
@@ -163,6 +169,19 @@ pub const LIMITS: &[Limit] = &[
     limit("roles", ROLES_MAX, "roles of an agent", "400; nothing is sealed"),
     limit("policy_bundle", POLICY_BUNDLE_MAX_BYTES, "bytes", "activation is refused"),
     limit("policy_rules", POLICY_RULES_MAX, "rules", "activation is refused"),
+    limit(
+        "export_range",
+        EXPORT_RANGE_MAX_ENTRIES,
+        "leaves in a bundle",
+        "413 `export_too_large`; nothing is sealed",
+    ),
+    limit(
+        "export_revealed",
+        EXPORT_REVEALED_MAX,
+        "intents shown in a bundle",
+        "413 `export_too_large`; nothing is sealed",
+    ),
+    limit("export_bytes", EXPORT_MAX_BYTES, "bytes of a bundle", "413 `export_too_large`; nothing is sealed"),
 ];
 
 #[cfg(test)]

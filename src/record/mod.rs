@@ -14,6 +14,7 @@
 //! - Nothing depends on the iteration order of a JSON object, nor on the features of other crates.
 //! - An [`entry::Entry`] that parses re-encodes to the same bytes, unknown ones apart, which are only carried.
 
+mod call_digest;
 pub mod canonical;
 pub mod chain;
 pub mod decision;

@@ -73,7 +73,20 @@ impl AgentKey {
     /// # Errors
     /// [`StatementError::Signature`].
     pub fn verify(&self, statement: &[u8], signature: &[u8; 64]) -> Result<(), StatementError> {
-        let message = pre_authentication_encoding(STATEMENT_TYPE, statement);
+        self.verify_typed(STATEMENT_TYPE, statement, signature)
+    }
+
+    /// Verifies a DSSE signature over a payload of any type, as strictly.
+    ///
+    /// # Errors
+    /// [`StatementError::Signature`].
+    pub fn verify_typed(
+        &self,
+        payload_type: &str,
+        payload: &[u8],
+        signature: &[u8; 64],
+    ) -> Result<(), StatementError> {
+        let message = pre_authentication_encoding(payload_type, payload);
         self.0
             .verify_strict(&message, &Signature::from_bytes(signature))
             .map_err(|_| StatementError::Signature)

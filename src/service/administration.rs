@@ -73,7 +73,7 @@ pub struct PolicySummary {
 }
 
 impl Service {
-    async fn administer(&self, by: u64, change: Change) -> Result<SealedLeaf, ServiceError> {
+    pub(super) async fn administer(&self, by: u64, change: Change) -> Result<SealedLeaf, ServiceError> {
         let (told, fate) = oneshot::channel();
         let admin = Admin { by: Some(by), change };
         self.ledger.administer(admin, Box::new(move |sealed| drop(told.send(sealed))));

@@ -11,7 +11,6 @@ use crate::evidence::answer::{AnswerCall, AnswerDecision, Opening, SeedOpening};
 use crate::evidence::{Answer, Receipt};
 use crate::ledger::{Found, Ledger, LedgerError, SealedLeaf};
 use crate::record::decision::{CallDecision, Condition, Decision, Outcome, Reason};
-use crate::record::entry::Entry;
 use crate::record::field_tree::Seed;
 use crate::record::json;
 use crate::record::time::Timestamp;
@@ -21,16 +20,16 @@ pub(super) fn answer_of_sealed(
     leaf: &SealedLeaf,
     id: Uuid,
     decision: Decision,
+    expires: Option<Timestamp>,
     seed: &Seed,
     receipt: &Receipt,
     call_ids: &[String],
 ) -> Result<Answer, LedgerError> {
     let damaged = || LedgerError::Damaged(format!("leaf {} is not the intent that was sealed", leaf.index));
-    let Ok(Entry::Intent(entry)) = Entry::parse(&leaf.entry) else { return Err(damaged()) };
     if !decision.calls.iter().map(|call| &call.id).eq(call_ids) {
         return Err(damaged());
     }
-    Ok(answer(leaf.index, id, &leaf.entry, decision, entry.expires, seed, receipt))
+    Ok(answer(leaf.index, id, &leaf.entry, decision, expires, seed, receipt))
 }
 
 /// The answer to an intent that was sealed before.

@@ -86,6 +86,8 @@ codes! {
     AmbiguousId = "ambiguous_id", 409, NotAsked, "with ?agent=NAME";
     /// The body, or what would be sealed of it, is over a limit; the detail names it.
     TooLarge = "too_large", 413, No, "smaller";
+    /// The bundle that was asked for is over a limit; the detail names it.
+    ExportTooLarge = "export_too_large", 413, No, "with a narrower range, or fewer documents shown";
     /// Path and query are over the limit.
     UriTooLong = "uri_too_long", 414, No, "shorter";
     /// The body is not `application/json` in UTF-8, or it is compressed.

@@ -16,21 +16,27 @@ mod administration;
 mod answers;
 mod caller;
 mod error;
+mod export_stream;
+mod exports;
 mod following;
 mod reads;
 mod submission;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::watch;
 
 pub use administration::{NewAgent, PolicySummary, RegisteredAgent};
 pub use caller::Caller;
 pub use error::{ErrorCode, SealedState, ServiceError};
+pub use export_stream::BundleStream;
+pub use exports::ExportRequest;
 pub use following::Growth;
 pub use reads::{ConsistencyProof, InclusionProof, PayloadView};
 pub use submission::{HandedIn, SubmissionHeaders};
 
+pub use crate::ledger::Distribution;
 use crate::ledger::{Ledger, LedgerError, News, Published};
 
 /// The use cases over one running ledger.
@@ -38,6 +44,9 @@ use crate::ledger::{Ledger, LedgerError, News, Published};
 pub struct Service {
     ledger: Arc<Ledger>,
     public_log: bool,
+    refused: Vec<AtomicU64>,
+    /// Held while the key of bundles is made or announced.
+    bundle_key: tokio::sync::Mutex<()>,
     /// Sent whenever more is published.
     grown: watch::Sender<()>,
     /// Whether streams must end: the service is about to stop, or nothing is sealed any more.
@@ -48,13 +57,14 @@ impl Service {
     /// The service over a ledger. `public_log` opens the log's own reads to everyone.
     #[must_use]
     pub fn new(ledger: Arc<Ledger>, public_log: bool) -> Self {
+        let refused = ErrorCode::ALL.iter().map(|_| AtomicU64::new(0)).collect();
         let (grown, ending) = (watch::Sender::new(()), watch::Sender::new(false));
         let (grew, ends) = (grown.clone(), ending.clone());
         ledger.watch(move |news| match news {
             News::Published => grew.send_modify(|()| {}),
             News::Poisoned => drop(ends.send_replace(true)),
         });
-        Self { ledger, public_log, grown, ending }
+        Self { ledger, public_log, refused, bundle_key: tokio::sync::Mutex::default(), grown, ending }
     }
 
     /// The ledger.
@@ -86,8 +96,18 @@ impl Service {
         Ok(self.ledger.check_clock()?)
     }
 
+    /// Requests refused since the start, by code.
+    pub fn refused(&self) -> impl Iterator<Item = (ErrorCode, u64)> {
+        let counts = self.refused.iter().map(|count| count.load(Ordering::Relaxed));
+        ErrorCode::ALL.iter().copied().zip(counts)
+    }
+
     /// Counts a request that was refused before anything was sealed; the counts are sealed from time to time.
     pub fn count_refused(&self, code: ErrorCode) {
+        let at = ErrorCode::ALL.iter().position(|other| *other == code);
+        if let Some(count) = at.and_then(|at| self.refused.get(at)) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
         self.ledger.count_refused(|counts| match code.status() {
             401 => counts.unauthenticated += 1,
             403 => counts.forbidden += 1,

@@ -100,10 +100,11 @@ impl Service {
             )
         })??;
         match accepted {
-            Accepted::Sealed { leaf, id, decision } => {
-                let receipt = self.ledger.receipt(leaf.index, &leaf.entry, leaf.size, &leaf.checkpoint);
-                let answer = receipt
-                    .and_then(|receipt| answer_of_sealed(&leaf, id, decision, &seed, &receipt, &call_ids));
+            Accepted::Sealed { leaf, id, decision, expires } => {
+                let receipt = self.ledger.receipt_of_sealed(&leaf);
+                let answer = receipt.and_then(|receipt| {
+                    answer_of_sealed(&leaf, id, decision, expires, &seed, &receipt, &call_ids)
+                });
                 answer.map_err(|error| unanswered(leaf.index, &error))
             }
             Accepted::Known { index } => {
@@ -160,6 +161,8 @@ impl Service {
             signature: None,
         };
         admitted.signature = self.verify_signature(&admitted, headers, own_seed.is_some())?;
+        // Nothing after this reads the tree of values: what is sealed are the bytes. It ends here, beside its siblings.
+        admitted.intent.document = serde_json::Value::Null;
         Ok(Prepared { admitted, own_seed })
     }
 

@@ -23,6 +23,7 @@ const NOT_PROVOKED_HERE: &[(ErrorCode, &str)] = &[
         ErrorCode::TimedOut,
         "takes 30 s: a_request_that_never_ends_is_ended_and_does_not_hold_up_the_end, below",
     ),
+    (ErrorCode::ExportTooLarge, "needs a million leaves, or 20,000 documents"),
     (ErrorCode::TooManyAgents, "needs 100,000 registrations"),
     (ErrorCode::Overloaded, "needs 4,096 intents in hand at once"),
     (
@@ -281,6 +282,7 @@ const GUARDED: &[(&str, &str)] = &[
     ("POST", "/v1/agents/bot/revoke"),
     ("GET", "/v1/policies"),
     ("POST", "/v1/policies"),
+    ("POST", "/v1/exports"),
     ("GET", "/checkpoint"),
     ("GET", "/tile/0/000"),
     ("GET", "/tile/%ff"),

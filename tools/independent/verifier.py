@@ -6,6 +6,7 @@ Python 3.9 or later, standard library only, no code shared with the ledger.
     verifier.py log URL|DIR       --vkey VKEY | --trust FILE   the whole log
     verifier.py receipts FILE     --vkey VKEY | --trust FILE   answers, one a line
     verifier.py checkpoints FILE… --vkey VKEY | --trust FILE --log URL|DIR
+    verifier.py bundle FILE       --vkey VKEY | --trust FILE   a bundle
     verifier.py selftest                                       its own tests
 
 Exit codes: 0 valid, 1 proven invalid, 2 could not decide.

@@ -163,6 +163,7 @@ def story():
         1: {"author": "operator, unsigned", "digest": bundle_digest(FILES), "files": FILES},
         2: {"agent": "support-bot", "roles": ["support", "mail"], "credential": credential("support-bot"), "key": None},
         3: {"agent": "signing-bot", "roles": [], "credential": credential("signing-bot"), "key": key},
+        12: {"from": 3, "to": 9, "shown": hashlib.sha256(b'4 whole evaluation\n5 fields "" "/goal"\n').hexdigest(), "documents": 1, "partial": 1, "evaluations": 1},
         7: {"agent": "support-bot", "credential": credential("new"), "key": new_key},
     }
     seeds = {index: bytes_from(160 + index) for index in records}
@@ -183,6 +184,9 @@ def story():
         entry("intent", 8, 3001, seq=2, prev=6, signer=7, outcome="deny", calls=calls(plain, "allow"), **by_support),
         entry("refused", 9, 60_000, since=moment(0), counts={"400": 3, "401": 1, "403": 0, "409": 0, "413": 0, "429": 0, "503": 2}),
         entry("agent", 10, 61_000, operation="revoke", agent=3, by=0),
+        entry("key", 11, 61_000, by=0, purpose="bundle", key=b64(ed25519.public_key(bytes_from(192)))),
+        entry("export", 12, 62_000, by=0, declared=sealed[12], **{"from": 3, "to": 9}),
+        entry("key", 13, 63_000, by=0, purpose="bundle", key=b64(ed25519.public_key(bytes_from(193))), replaces=11),
         {"v": 1, "type": "novelty", "at": "whenever"},
         {"v": 2, "type": "intent"},
     ]
@@ -194,7 +198,8 @@ def entries():
     names = (
         "operator", "policy", "agent registered", "agent registered with a key", "intent, the first of its agent",
         "intent, held and signed", "intent, the second of its agent", "agent rotated, and given a key",
-        "intent, stricter than its call", "refused", "agent revoked", "a type that is not known", "a version that is not known",
+        "intent, stricter than its call", "refused", "agent revoked",
+        "bundle key", "export", "bundle key that replaces one", "a type that is not known", "a version that is not known",
     )  # fmt: skip
     accepted = [
         {"about": name, "entry": jcs(leaf), "leaf_hash": b64(leaf_hash(canonical(leaf)))} for name, leaf in zip(names, leaves)
@@ -229,6 +234,10 @@ def entries():
         "an id that is no UUID": jcs({**base, "id": "i-4"}),
         "a count left out": jcs({**leaves[9], "counts": {"400": 3}}),
         "a mode that is not known": jcs({**leaves[1], "mode": "watch"}),
+        "a purpose that is not known": jcs({**leaves[11], "purpose": "permit"}),
+        "replaces null": jcs({**leaves[11], "replaces": None}),
+        "an export without its record": jcs({k: v for k, v in leaves[12].items() if k != "declared"}),
+        "an export that names who got it": jcs({**leaves[12], "for": "a regulator"}),
         "no type": jcs({"v": 1}),
         "no object": "[]",
     }
@@ -265,6 +274,13 @@ def chain():
         ("an outcome milder than a call's", 5, change(5, outcome="allow")),
         ("an intent without calls", 4, change(4, calls=[])),
         ("an intent of a revoked agent", 11, change(5, at=moment(61_000), seq=1, prev=5)),
+        ("a key by nobody", 11, change(11, by=1)),
+        ("a key that replaces none", 13, change(13, replaces=None)),
+        ("a key that replaces another entry", 13, change(13, replaces=12)),
+        ("a first key that replaces one", 11, change(11, replaces=3)),
+        ("an export by an agent", 12, change(12, by=2)),
+        ("an export of nothing", 12, change(12, to=3)),
+        ("an export of leaves to come", 12, change(12, to=13)),
         ("an agent revoked twice", 11, change(10, at=moment(61_000))),
     ]
     return {

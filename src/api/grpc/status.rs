@@ -27,6 +27,7 @@ pub const fn status_of(code: ErrorCode) -> Code {
         | ErrorCode::InvalidPolicy
         | ErrorCode::TooLarge
         | ErrorCode::UriTooLong
+        | ErrorCode::ExportTooLarge
         | ErrorCode::UnsupportedMediaType => Code::InvalidArgument,
         ErrorCode::Unauthenticated | ErrorCode::SignatureRequired | ErrorCode::SignatureInvalid => {
             Code::Unauthenticated

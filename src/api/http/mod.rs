@@ -2,9 +2,11 @@
 
 mod admin;
 pub(super) mod credentials;
+mod exports;
 mod health;
 pub(super) mod intents;
 mod log;
+mod metrics;
 pub mod openapi;
 mod problem;
 mod query;
@@ -14,6 +16,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -43,10 +46,25 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let told = Arc::clone(&service);
-    let (stopping, stopped) = tokio::sync::oneshot::channel();
-    let serving = axum::serve(listener, router(service)).with_graceful_shutdown(async move {
+    let stop = async move {
         stop.await;
         told.begin_to_stop();
+    };
+    serve_routes(listener, router(service), stop).await
+}
+
+/// As [`serve`], for any routes.
+///
+/// # Errors
+/// As for [`serve`].
+pub async fn serve_routes(
+    listener: TcpListener,
+    routes: Router,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let (stopping, stopped) = tokio::sync::oneshot::channel();
+    let serving = axum::serve(listener, routes).with_graceful_shutdown(async move {
+        stop.await;
         let _ = stopping.send(());
     });
     tokio::select! {

@@ -11,7 +11,9 @@ use axum::routing::on;
 
 use super::openapi::operation::{Needs, Operation, Place};
 use super::openapi::{self, operations as described};
-use super::{App, Problem, admin, credentials, health, intents, log, no_method, no_route, time_out};
+use super::{
+    App, Problem, admin, credentials, exports, health, intents, log, metrics, no_method, no_route, time_out,
+};
 use crate::api::grpc;
 use crate::record::limits;
 use crate::service::{ErrorCode, Service, ServiceError};
@@ -69,7 +71,12 @@ fn routes() -> Described {
         .with(&described::ROTATE_AGENT, admin::rotate_agent)
         .with(&described::REVOKE_AGENT, admin::revoke_agent)
         .with(&described::POLICY, admin::policy)
-        .with(&described::ACTIVATE_POLICY, admin::activate_policy);
+        .with(&described::ACTIVATE_POLICY, admin::activate_policy)
+        .with(&described::METRICS, metrics::metrics);
+    // A range may take long to read before the first byte comes; its own limits bound it.
+    let slow = Described::new()
+        .with(&openapi::exports::EXPORT, exports::export)
+        .layered(|router| router.layer(DefaultBodyLimit::disable()));
     let open = Described::new()
         .with(&described::HEALTHZ, health::healthz)
         .with(&described::READYZ, health::readyz)
@@ -80,6 +87,7 @@ fn routes() -> Described {
         .and(log)
         .and(rest)
         .layered(|router| router.layer(DefaultBodyLimit::disable()).layer(middleware::from_fn(time_out)))
+        .and(slow)
         .and(open)
 }
 

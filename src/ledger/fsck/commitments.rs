@@ -16,6 +16,7 @@ pub(super) fn id_of(entry: &Entry) -> Option<&[u8; 16]> {
         Entry::Operator(entry) => Some(entry.id.as_bytes()),
         Entry::Agent(entry) => Some(entry.id.as_bytes()),
         Entry::Policy(entry) => Some(entry.id.as_bytes()),
+        Entry::Export(entry) => Some(entry.id.as_bytes()),
         _ => None,
     }
 }
@@ -23,7 +24,7 @@ pub(super) fn id_of(entry: &Entry) -> Option<&[u8; 16]> {
 /// Whether an entry commits to a payload.
 pub(super) fn commits(entry: &Entry) -> bool {
     match entry {
-        Entry::Intent(_) | Entry::Operator(_) | Entry::Policy(_) => true,
+        Entry::Intent(_) | Entry::Operator(_) | Entry::Policy(_) | Entry::Export(_) => true,
         Entry::Agent(entry) => entry.declared.is_some(),
         _ => false,
     }
@@ -36,6 +37,7 @@ pub(super) fn check_payload(entry: &Entry, payload: &Payload) -> Result<(), Stri
         Entry::Operator(entry) => Some(entry.declared),
         Entry::Agent(entry) => entry.declared,
         Entry::Policy(entry) => Some(entry.declared),
+        Entry::Export(entry) => Some(entry.declared),
         _ => None,
     };
     let limits = JsonLimits { max_bytes: payload.declared.len(), ..JsonLimits::default() };

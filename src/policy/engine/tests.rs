@@ -40,8 +40,8 @@ fn decide(engine: &Engine, server: &str, tool: &str, args: &Value) -> Decision {
     };
     let evaluated = engine.decide(&input);
     // Every decision of these tests also replays.
-    let field = |path: &str| &evaluated.evaluation.iter().find(|(at, _)| at == path).unwrap().1;
-    assert_eq!(&engine.decide_request(field("/requests/0")).unwrap().to_json(), field("/verdicts/0"));
+    let field = |path: &str| evaluated.value(path).unwrap();
+    assert_eq!(engine.decide_request(&field("/requests/0")).unwrap().to_json(), field("/verdicts/0"));
     evaluated.decision
 }
 
@@ -267,10 +267,10 @@ proptest! {
         };
         let evaluated = engine.decide(&input);
         prop_assert_eq!(evaluated.decision.outcome, expected);
-        let verdict = &evaluated.evaluation.iter().find(|(path, _)| path == "/verdicts/0").unwrap().1;
+        let verdict = evaluated.value("/verdicts/0").unwrap();
         prop_assert_eq!(&verdict["matched"], &json!({"errors": errors, "forbids": forbids, "permits": permits}));
-        let sealed = &evaluated.evaluation.iter().find(|(path, _)| path == "/requests/0").unwrap().1;
-        prop_assert_eq!(&engine.decide_request(sealed).unwrap().to_json(), verdict);
+        let sealed = evaluated.value("/requests/0").unwrap();
+        prop_assert_eq!(engine.decide_request(&sealed).unwrap().to_json(), verdict);
     }
 }
 

@@ -15,13 +15,24 @@ fn one(schema: &Value, value: &Value) -> (Record, Vec<String>) {
     (record, lost.into_iter().collect())
 }
 
+/// The JSON form.
+fn read_form(typed: &Typed) -> Value {
+    let mut written = Vec::new();
+    typed.write_json(&mut written);
+    // `any_typed` has longs that no request has, and that JSON does not hold exactly.
+    if let Ok(value) = crate::record::json::parse(&written) {
+        assert_eq!(crate::record::canonical::to_jcs(&value).unwrap(), written);
+    }
+    serde_json::from_slice(&written).unwrap()
+}
+
 /// The one attribute that came out, or the path that was lost.
 fn shown(schema: &Value, value: &Value) -> String {
     let (record, lost) = one(schema, value);
     match (record.len(), lost.as_slice()) {
         (0, []) => "absent".to_owned(),
         (0, [path]) => format!("lost {path}"),
-        (1, []) => record.iter().map(|(name, value)| format!("{name}={}", value.to_json())).collect(),
+        (1, []) => record.iter().map(|(name, value)| format!("{name}={}", read_form(value))).collect(),
         _ => panic!("{record:?} {lost:?}"),
     }
 }
@@ -135,7 +146,7 @@ fn parts_of_records_are_lost_by_their_pointer() {
     let schema = json!({"type": "object", "properties": {"a/b": {"type": "object", "properties": {"c~": {"type": "integer"}}}}});
     let (record, lost) = one(&schema, &json!({"a/b": {"c~": 1.5, "d": 1}, "e": 2}));
     assert_eq!(
-        Typed::Record(record).to_json(),
+        read_form(&Typed::Record(record)),
         json!({"record": {"x": {"record": {"a/b": {"record": {}}}}}})
     );
     assert_eq!(lost, ["/x/a~1b/c~0", "/x/a~1b/d", "/x/e"]);
@@ -148,7 +159,7 @@ fn references_resolve_and_loops_end() {
     let fields = fields(&schema);
     let (record, lost) = arguments(json!({"l": {"n": 1, "next": {"n": 2}}}).as_object().unwrap(), &fields);
     assert!(lost.is_empty());
-    assert_eq!(Typed::Record(record).to_json()["record"]["l"]["record"]["next"]["record"]["n"], 2);
+    assert_eq!(read_form(&Typed::Record(record))["record"]["l"]["record"]["next"]["record"]["n"], 2);
     for bad in [
         json!({"type": "object", "properties": {"x": {"$ref": "#/nowhere"}}}),
         json!({"type": "object", "properties": {"x": {"$ref": "https://example.com/s.json"}}}),
@@ -184,7 +195,7 @@ proptest! {
     /// The JSON form reads back as the value, and Cedar takes every value.
     #[test]
     fn the_json_form_is_self_describing(typed in any_typed()) {
-        prop_assert_eq!(Typed::from_json(&typed.to_json()), Some(typed.clone()));
+        prop_assert_eq!(Typed::from_json(&read_form(&typed)), Some(typed.clone()));
         let pairs = [("x".to_owned(), typed.restricted().unwrap())];
         prop_assert!(cedar_policy::Context::from_pairs(pairs).is_ok());
     }

@@ -13,11 +13,12 @@ use crate::record::limits::{FIELD_PATHS_MAX_BYTES, JSON_MAX_DEPTH};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Commitment {
+    // In canonical order: entries hold commitments and are written without sorting.
+    /// The row has 2^log2 leaves; 1 to 13 for a tree within the limits.
+    pub log2: u8,
     /// The RFC 6962 tree hash over the padded row of leaves.
     #[serde(with = "hash_text")]
     pub root: Hash,
-    /// The row has 2^log2 leaves; 1 to 13 for a tree within the limits.
-    pub log2: u8,
 }
 
 impl Commitment {

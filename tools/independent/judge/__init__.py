@@ -11,7 +11,7 @@ Who may use whom, lower ones never the upper ones:
     ed25519, merkle, canonical   mathematics and JSON
     notes, trust, tiles, proof   the C2SP formats
     fields, entries              Foreseal's own formats
-    audit, answers, history      one module for each command
+    audit, answers, history, bundle   one module for each command
     cli                          arguments in, report and exit code out
     figures                      vectors of Foreseal's formats for other implementations
     selftest, writer             tests, and the small log they are run on

@@ -5,6 +5,7 @@ import os
 
 from .answers import AnswerChecker, read_answers
 from .audit import audit_log
+from .bundle import check_bundle
 from .canonical import unbase64
 from .history import check_history, read_checkpoint_files
 from .outcome import Invalid, Report, Undecided
@@ -32,6 +33,8 @@ def arguments(argv):
     checkpoints = commands.add_parser("checkpoints", parents=[shared], help="verify that observed checkpoints are one history")
     checkpoints.add_argument("files", metavar="FILE", nargs="+")
     checkpoints.add_argument("--log", metavar="URL|DIR", required=True)
+    bundle = commands.add_parser("bundle", parents=[shared], help="verify a bundle")
+    bundle.add_argument("file", metavar="FILE")
     commands.add_parser("selftest", help="run this tool's own tests")
     return parser.parse_args(argv)
 
@@ -87,6 +90,8 @@ def run(options, report):
         audit_log(open_source(options.log, options.token), trust, report, options.opaque)
     elif options.command == "receipts":
         verify_receipts(options, trust, report)
+    elif options.command == "bundle":
+        check_bundle(options.file, trust, report)
     else:
         found = read_checkpoint_files(options.files, report)
         check_history(found, open_source(options.log, options.token), trust, report)

@@ -118,6 +118,8 @@ MEMBERS = {
     "operator": ({"operation": _one_of("register"), "declared": _commitment}, {}),
     "agent": ({"operation": _one_of("register", "rotate", "revoke"), "by": _index}, {"agent": _index, "declared": _commitment, "key": _base64(32)}),
     "policy": ({"by": _index, "mode": _one_of("enforce"), "rules": _index, "declared": _commitment}, {}),
+    "key": ({"by": _index, "purpose": _one_of("bundle"), "key": _base64(32)}, {"replaces": _index}),
+    "export": ({"by": _index, "from": _index, "to": _index, "declared": _commitment}, {}),
     "refused": ({"since": _time, "counts": _counts}, {}),
 }  # fmt: skip
 
@@ -152,6 +154,7 @@ class LinkChecker:
         self.operators = set()
         self.agents = {}  # index of the registration -> _Agent
         self.policy = None
+        self.bundle_key = None
         self.ids = collections.OrderedDict()
         self.last_at = ""
         self.next_index = 0
@@ -185,6 +188,13 @@ class LinkChecker:
             self.operators.add(index)
         elif kind == "policy":
             self.policy = index
+        elif kind == "key":
+            if entry.get("replaces") != self.bundle_key:
+                problems.append("it replaces the key of %r, the present one is of %r" % (entry.get("replaces"), self.bundle_key))
+            self.bundle_key = index
+        elif kind == "export":
+            if not entry["from"] < entry["to"] <= index:
+                problems.append("leaves %d to %d are no range of what lies before it" % (entry["from"], entry["to"]))
         elif kind == "agent":
             self._agent(index, entry, problems)
         elif kind == "intent":

@@ -86,6 +86,35 @@ def check_inclusion(index, size, leaf, path, root):
         raise Invalid("the inclusion proof does not lead from this leaf to the checkpoint's root")
 
 
+def check_range(start, end, size, leaves, proof, root):
+    """That `leaves` yields exactly the hashes of leaves start .. end: the recursion of RFC 9162 section 2.1.1, in which
+    every largest subtree outside of the range is taken from the proof, from left to right."""
+    _need_hashes(root, *proof)
+    if not 0 <= start < end <= size:
+        raise Invalid("leaves %d to %d are no range of a tree of size %d" % (start, end, size))
+    rest, leaves = iter(proof), iter(leaves)
+
+    def take(source, what):
+        for value in source:
+            return value
+        raise Invalid("%s of the range is missing" % what)
+
+    def subtree(low, high):
+        if high <= start or end <= low:
+            return take(rest, "a hash beside")
+        if high - low == 1:
+            return take(leaves, "a leaf")
+        half = 1 << (high - low - 1).bit_length() - 1
+        left = subtree(low, low + half)
+        return node_hash(left, subtree(low + half, high))
+
+    computed = subtree(0, size)
+    if next(rest, None) is not None or next(leaves, None) is not None:
+        raise Invalid("the range has more leaves, or its proof more hashes, than belong to it")
+    if computed != root:
+        raise Invalid("the range does not lead to the checkpoint's root")
+
+
 def check_consistency(size1, size2, root1, root2, path):
     """RFC 9162 section 2.1.4.2. A first size of 0 proves nothing and is refused."""
     _need_hashes(root1, root2, *path)

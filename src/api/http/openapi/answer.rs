@@ -22,6 +22,8 @@ pub(in crate::api::http) enum Content {
     Text { media_type: &'static str, pattern: Option<&'static str>, example: Option<fn() -> String> },
     /// Bytes.
     Bytes,
+    /// A zip file.
+    Zip,
 }
 
 /// A header of an answer.
@@ -45,6 +47,12 @@ pub(in crate::api::http) const CACHE_CONTROL: Header = Header {
     name: "Cache-Control",
     description: "`private` where a credential is needed, `public` under --public-log; a tile never changes.",
     pattern: "^(private|public), max-age=[0-9]+(, immutable)?$",
+};
+/// Of a bundle.
+pub(in crate::api::http) const EXPORT_INDEX: Header = Header {
+    name: "Foreseal-Export",
+    description: "Leaf index of the entry that records the hand-out.",
+    pattern: "^[0-9]+$",
 };
 /// Of every 401.
 pub(super) const WWW_AUTHENTICATE: Header = Header {

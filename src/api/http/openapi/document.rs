@@ -181,6 +181,7 @@ fn of_answer(answer: &Answer) -> Value {
             (*media_type, content)
         }
         Content::Bytes => ("application/octet-stream", json!({})),
+        Content::Zip => ("application/zip", json!({})),
     };
     let mut described = json!({ "description": answer.description, "content": { media_type: content } });
     let Some(members) = described.as_object_mut() else { return described };

@@ -95,6 +95,10 @@ pub(super) fn consistency() -> Value {
     json!({ "from": 1, "to": 2, "proof": [SEED] })
 }
 
+pub(super) fn new_export() -> Value {
+    json!({ "from": 0, "to": 1, "reveal": ["all"], "reveal_evaluation": true })
+}
+
 pub(super) fn readiness() -> Value {
     json!({ "ready": true, "size": 6, "in_hand": 0 })
 }

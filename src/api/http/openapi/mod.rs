@@ -5,6 +5,7 @@
 mod answer;
 mod document;
 mod examples;
+pub(super) mod exports;
 pub(super) mod operation;
 pub(super) mod operations;
 mod page;

@@ -216,6 +216,7 @@ impl Operation {
                 E::Poisoned,
                 E::Stopping,
                 E::ClockBehind,
+                E::ClockAhead,
                 E::OutcomeUnknown,
             ],
         });

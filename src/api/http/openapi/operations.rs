@@ -414,7 +414,7 @@ pub(in crate::api::http) static HEALTHZ: Operation = open(
 );
 
 pub(in crate::api::http) static READYZ: Operation = Operation {
-    errors: &[E::Poisoned, E::ClockBehind],
+    errors: &[E::Poisoned, E::ClockBehind, E::ClockAhead],
     ..open(
         "/readyz",
         "isReady",
@@ -422,6 +422,24 @@ pub(in crate::api::http) static READYZ: Operation = Operation {
         "Intents would be sealed now",
         "503 with the reason where they would not.",
         &[json(200, "Readiness", "They would.", example::readiness)],
+    )
+};
+
+pub(in crate::api::http) static METRICS: Operation = Operation {
+    needs: Needs::AnyCaller,
+    work: Work::Looks,
+    errors: &[E::Damaged],
+    ..open(
+        "/metrics",
+        "getMetrics",
+        Group::Watching,
+        "Counters and distributions",
+        "OpenMetrics text, for Prometheus. Names no agent, session, tool or rule. Any registered credential will do: register an agent of its own for whoever scrapes, which no policy allows anything.",
+        &[text(
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Some("^# HELP foreseal_"),
+            "What is counted.",
+        )],
     )
 };
 

@@ -162,7 +162,7 @@ fn any_json() -> Value {
     })
 }
 
-fn agents() -> [(&'static str, Value); 5] {
+fn agents() -> [(&'static str, Value); 6] {
     let roles =
         json!({ "type": "array", "maxItems": limits::ROLES_MAX, "items": id(), "description": "Its roles." });
     let key = json!({ "type": ["string", "null"], "pattern": HASH, "description": "Its Ed25519 public key, base64 of 32 bytes, if it signs its intents." });
@@ -189,6 +189,22 @@ fn agents() -> [(&'static str, Value); 5] {
                 "An agent to register",
                 &["name"],
                 json!({ "name": described(id(), "Its name, for good."), "roles": roles, "public_key": key }),
+            ),
+        ),
+        (
+            "NewExport",
+            object(
+                "A range to hand out, and what to show of it",
+                &["from", "to"],
+                json!({
+                    "from": { "description": "The first leaf.", "type": "integer", "minimum": 0, "maximum": limits::JSON_MAX_INTEGER },
+                    "to": { "description": "The leaf behind the last one.", "type": "integer", "minimum": 0, "maximum": limits::JSON_MAX_INTEGER },
+                    "reveal": {
+                        "description": "`all`, an intent's id, `id:/json/pointer` for a field or what is below it, or `id:` for the list of all fields.",
+                        "type": "array", "items": { "type": "string" },
+                    },
+                    "reveal_evaluation": { "description": "The evaluations of those intents too.", "type": "boolean" },
+                }),
             ),
         ),
         ("Rotation", object("A new credential", &[], json!({ "public_key": key }))),

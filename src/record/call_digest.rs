@@ -1,0 +1,34 @@
+//! The salted digest by which a leaf names a call.
+
+use sha2::{Digest, Sha256};
+
+use super::canonical::to_jcs;
+use super::entry::EntryError;
+use super::field_tree::Seed;
+use super::intent::Call;
+use crate::merkle::Hash;
+
+/// Salt of the digest of call `index`, from the seed of the declared document.
+fn call_salt(seed: &Seed, index: u32) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    hasher.update(b"foreseal.callsalt.v1\0");
+    hasher.update(seed.as_bytes());
+    hasher.update(index.to_be_bytes());
+    hasher.finalize().into()
+}
+
+/// Salted digest of a call: whoever holds the call and its salt recognises it, nobody can guess it.
+///
+/// # Errors
+/// [`EntryError::Shape`] when the arguments have no canonical form (they come from strict JSON, so they have).
+pub fn call_digest(seed: &Seed, index: u32, call: &Call) -> Result<Hash, EntryError> {
+    let canonical = to_jcs(&serde_json::json!({
+        "args": call.args, "server": call.server, "tool": call.tool,
+    }))
+    .map_err(|e| EntryError::Shape { kind: "intent".to_owned(), problem: e.to_string() })?;
+    let mut hasher = Sha256::new();
+    hasher.update(b"foreseal.call.v1\0");
+    hasher.update(call_salt(seed, index));
+    hasher.update(&canonical);
+    Ok(Hash(hasher.finalize().into()))
+}
