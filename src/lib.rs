@@ -14,7 +14,7 @@
 //! | [`journal`] | durable frames in segments; knows bytes, not intents | disk |
 //! | [`ledger`] | sequencer, committer, state, snapshots, tiles, index, keyring, recovery, fsck | all above |
 //! | `service` | use cases and who may do them; one error type | ledger and below |
-//! | `api` | HTTP: translate, nothing else | service |
+//! | `api` | HTTP and gRPC: translate, nothing else | service |
 //! | [`cli`] | commands; arguments, config, clock, signals | everything |
 
 #[cfg(feature = "server")]

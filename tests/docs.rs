@@ -54,6 +54,20 @@ fn errors() {
 }
 
 #[test]
+fn grpc_statuses() {
+    let mut table = String::from("| code | gRPC status | over HTTP |\n|---|---|---|\n");
+    for code in ErrorCode::ALL {
+        let status = format!("{:?}", foreseal::api::grpc::status_of(*code));
+        let upper = status.char_indices().fold(String::new(), |name, (at, c)| {
+            let word = if at > 0 && c.is_ascii_uppercase() { "_" } else { "" };
+            name + word + &c.to_ascii_uppercase().to_string()
+        });
+        writeln!(table, "| `{}` | `{upper}` | {} |", code.as_str(), code.status()).unwrap();
+    }
+    check("docs/grpc.md", &table);
+}
+
+#[test]
 fn limits() {
     let mut table = String::from("| limit | value | of what | beyond it |\n|---|---|---|---|\n");
     for limit in LIMITS {

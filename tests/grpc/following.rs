@@ -164,7 +164,7 @@ async fn slow_readers_are_not_waited_for_and_cost_little() {
         let mut grpc = Grpc::connect(&server, Some(&token)).await;
         readers.push(Followed::new(grpc.follow(0).await.unwrap(), 0));
     }
-    seal(&server, &token, 2_000).await;
+    seal(&server, &token, 1_200).await;
     let (size, log) = (server.operator().size(), leaves(&server.operator()));
     let log_kib = log.iter().map(|leaf| leaf.len() as u64).sum::<u64>() / 1024;
     if let (Some(before), Some(after)) = (before, resident_kib(&server)) {

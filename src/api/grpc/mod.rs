@@ -8,7 +8,8 @@
 //!
 //! Invariants:
 //! - An answer over gRPC holds the bytes that HTTP answers for the same id.
-//! - Every error has its stable code in the metadata; the one table of statuses is [`status_of`].
+//! - Every error of the service has its stable code in the metadata; the one table of statuses is [`status_of`]. What is
+//!   no message of the interface is refused by the gRPC library, without one.
 //! - What a stream holds in memory is bounded, whatever its client does or leaves undone.
 
 mod follow;
