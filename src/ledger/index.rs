@@ -123,10 +123,9 @@ impl Index {
         transaction.open_table(ROWS)?;
         transaction.open_table(META)?;
         transaction.commit()?;
-        let greatest = match database.begin_read()?.open_table(ROWS)?.last()? {
-            Some((key, _)) => Some(IntentKey::from_bytes(key.value())),
-            None => None,
-        };
+        let rows = database.begin_read()?.open_table(ROWS)?;
+        let greatest = rows.last()?.map(|(key, _)| IntentKey::from_bytes(key.value()));
+        drop(rows);
         let (disk, path) = (Arc::clone(disk), path.to_owned());
         let database = RwLock::new(Some(database));
         Ok(Self { database, file, disk, path, tail: Mutex::default(), greatest: Mutex::new(greatest) })

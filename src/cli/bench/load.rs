@@ -231,6 +231,7 @@ async fn gathered(tasks: Vec<JoinHandle<Result<Answers, Failure>>>) -> Result<An
     Ok(all)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "given to map_err")]
 fn no_answer(error: io::Error) -> Failure {
     Failure::new(format!("a request of the load tool got no answer: {error}"), "see what the service says")
 }
