@@ -306,12 +306,12 @@ impl Ledger {
     }
 
     /// Published leaves from `from` on, below `to` and up to the end of their bundle, each checked against the tree: at
-    /// most 256, none beyond the published log.
+    /// most 256, as many as have `bytes_max` together and one at least, none beyond the published log.
     ///
     /// # Errors
     /// [`LedgerError::Read`]
-    pub fn entries(&self, from: u64, to: u64) -> Result<Vec<Arc<[u8]>>, LedgerError> {
-        Ok(self.shared.tiles.entries(from, to.min(self.published().size))?)
+    pub fn entries(&self, from: u64, to: u64, bytes_max: usize) -> Result<Vec<Arc<[u8]>>, LedgerError> {
+        Ok(self.shared.tiles.entries(from, to.min(self.published().size), bytes_max)?)
     }
 
     /// A tile or entry bundle of the published log.

@@ -262,21 +262,29 @@ impl Tiles {
         Ok(Some(Arc::from(*entry)))
     }
 
-    /// Leaves from `from` on, below `to` and up to the end of their bundle, each checked against the tree.
+    /// Leaves from `from` on, below `to` and up to the end of their bundle, each checked against the tree: as many as have
+    /// `bytes_max` together, and one at least.
     ///
     /// # Errors
     /// [`ReadLogError`]
-    pub fn entries(&self, from: u64, to: u64) -> Result<Vec<Arc<[u8]>>, ReadLogError> {
+    pub fn entries(&self, from: u64, to: u64, bytes_max: usize) -> Result<Vec<Arc<[u8]>>, ReadLogError> {
         let bundle = from / BUNDLE_LEAVES;
         let skipped = usize::try_from(from % BUNDLE_LEAVES).unwrap_or(usize::MAX);
         let count = usize::try_from(to.saturating_sub(from)).unwrap_or(usize::MAX);
         if count == 0 {
             return Ok(Vec::new());
         }
+        let (mut taken, mut bytes_left) = (0_usize, bytes_max);
+        let mut fits = |length: usize| {
+            let fits = taken == 0 || length <= bytes_left;
+            (taken, bytes_left) = (taken + 1, bytes_left.saturating_sub(length));
+            fits
+        };
         {
             let edge = self.read();
             if bundle == edge.size() / BUNDLE_LEAVES {
-                return Ok(edge.bundle.iter().skip(skipped).take(count).cloned().collect());
+                let leaves = edge.bundle.iter().skip(skipped).take(count);
+                return Ok(leaves.take_while(|leaf| fits(leaf.len())).cloned().collect());
             }
         }
         let bytes = self.full_bundle(bundle)?;
@@ -288,6 +296,7 @@ impl Tiles {
         }
         let leaves = entries.iter().zip(tile.bottom()).enumerate().skip(skipped).take(count);
         leaves
+            .take_while(|(_, (entry, _))| fits(entry.len()))
             .map(|(offset, (entry, hash))| {
                 if leaf_hash(entry) == *hash {
                     Ok(Arc::from(*entry))

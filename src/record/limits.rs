@@ -82,8 +82,8 @@ pub const STREAMS_MAX: usize = 256;
 pub const STREAM_WINDOW_MAX_INTENTS: usize = 32;
 /// The declared documents of those intents, in bytes.
 pub const STREAM_WINDOW_MAX_BYTES: usize = 2 * BODY_MAX_BYTES;
-/// Leaves in one message of a stream, in bytes.
-pub const STREAM_ENTRIES_MAX_BYTES: usize = 1024 * 1024;
+/// Leaves in one message of a stream, in bytes. What is read ahead for one reader, too.
+pub const STREAM_ENTRIES_MAX_BYTES: usize = 128 * 1024;
 
 /// One row of [`LIMITS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use super::Service;
 use super::error::{ErrorCode, ServiceError};
 use crate::ledger::LedgerError;
+use crate::record::limits;
 
 /// Wakes whoever waits for the log to grow.
 #[derive(Debug)]
@@ -53,12 +54,13 @@ impl Service {
         if *self.ending.borrow() { Err(LedgerError::Stopping.into()) } else { Ok(()) }
     }
 
-    /// Published leaves from `from` on and below `to`, each checked against the tree: at most 256, and at least one.
+    /// Published leaves from `from` on and below `to`, each checked against the tree: at most 256, and as many
+    /// as have [`limits::STREAM_ENTRIES_MAX_BYTES`] together, but at least one.
     ///
     /// # Errors
     /// [`ErrorCode::NotInLog`] where `from` is not published or not below `to`; [`ErrorCode::Damaged`].
     pub fn entries(&self, from: u64, to: u64) -> Result<Vec<Arc<[u8]>>, ServiceError> {
-        let entries = self.ledger.entries(from, to)?;
+        let entries = self.ledger.entries(from, to, limits::STREAM_ENTRIES_MAX_BYTES)?;
         if entries.is_empty() {
             let detail = format!("leaves {from} to {to}: the log has size {}", self.published().size);
             return Err(ServiceError::new(ErrorCode::NotInLog, detail));

@@ -1,7 +1,7 @@
 //! `Follow`: what is sealed, as it is sealed.
 //!
-//! Leaves are read from tiles and packs when the reader has taken what came before, so that a slow reader costs one
-//! bundle of leaves and no more, however far it is behind. Nothing is kept for it.
+//! Leaves are read from tiles and packs when the reader has taken what came before, so that a slow reader costs a message
+//! or two and no more, however far it is behind. Nothing is kept for it.
 
 use std::sync::Arc;
 
@@ -16,7 +16,6 @@ use super::status::{ended, status};
 use super::v1::follow_response::Item;
 use super::v1::{Entries, FollowRequest, FollowResponse};
 use crate::api::http::intents::blocking;
-use crate::record::limits;
 use crate::service::{Service, ServiceError};
 
 /// One reader.
@@ -103,11 +102,10 @@ impl Follower {
             let (from, to, theirs) = (self.next, published.size, Arc::clone(&self.service));
             let leaves = blocking(move || theirs.entries(from, to)).await?;
             self.authorize()?;
-            for entries in in_messages(from, &leaves) {
-                let sent = entries.entries.len() as u64;
-                self.send(Item::Entries(entries)).await?;
-                self.next += sent;
-            }
+            let entries: Vec<Vec<u8>> = leaves.iter().map(|leaf| leaf.to_vec()).collect();
+            drop(leaves);
+            self.next += entries.len() as u64;
+            self.send(Item::Entries(Entries { first: from, entries })).await?;
         }
         if told != Some(published.size) {
             let checkpoint = checkpoint(&published.checkpoint, published.size, published.root);
@@ -125,21 +123,4 @@ impl Follower {
         let sent = self.items.send(Ok(FollowResponse { item: Some(item) })).await;
         sent.map_err(|_| End::Gone)
     }
-}
-
-/// Leaves in messages of a bounded size, each with one leaf at least.
-fn in_messages(first: u64, leaves: &[Arc<[u8]>]) -> Vec<Entries> {
-    let mut messages: Vec<Entries> = Vec::new();
-    let mut room = 0;
-    for (leaf, index) in leaves.iter().zip(first..) {
-        match messages.last_mut() {
-            Some(message) if leaf.len() <= room => message.entries.push(leaf.to_vec()),
-            _ => {
-                room = limits::STREAM_ENTRIES_MAX_BYTES;
-                messages.push(Entries { first: index, entries: vec![leaf.to_vec()] });
-            }
-        }
-        room = room.saturating_sub(leaf.len());
-    }
-    messages
 }
