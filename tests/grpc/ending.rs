@@ -68,6 +68,17 @@ async fn assert_sealed(server: &Server, token: &str, answered: &[Sealed]) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn told_to_stop_every_intent_taken_is_answered_and_no_other_is_sealed() {
+    // A machine too busy to drain within the time for it cuts connections; then nothing is shown either way.
+    for _ in 0..3 {
+        if told_to_stop().await {
+            return;
+        }
+    }
+    panic!("no stop was drained in time");
+}
+
+/// Whether both streams ended in words.
+async fn told_to_stop() -> bool {
     let home = Home::with_ledger();
     let server = home.serve();
     let token = server.agent("bot").token.unwrap();
@@ -77,12 +88,20 @@ async fn told_to_stop_every_intent_taken_is_answered_and_no_other_is_sealed() {
     let mut answered = flood.take(60).await;
     server.child.terminate();
     let (rest, end) = flood.answers.rest().await;
-    assert_refused(&end.unwrap(), ErrorCode::Stopping);
+    let end = end.unwrap();
+    if is_cut(&end) {
+        return false;
+    }
+    assert_refused(&end, ErrorCode::Stopping);
     for (number, fate) in rest {
         assert_eq!(number, answered.len() as u64);
         answered.push(sealed(fate));
     }
-    assert_refused(&following.until_the_end().await, ErrorCode::Stopping);
+    let end = following.until_the_end().await;
+    if is_cut(&end) {
+        return false;
+    }
+    assert_refused(&end, ErrorCode::Stopping);
     server.ended(Duration::from_secs(20)).expect(0);
     let sent = within(flood.sent).await.unwrap();
     assert!(sent.len() > answered.len(), "nothing was on the way");
@@ -97,6 +116,12 @@ async fn told_to_stop_every_intent_taken_is_answered_and_no_other_is_sealed() {
     }
     assert_eq!(following.leaves, log[..following.leaves.len()]);
     server.stop();
+    true
+}
+
+/// Whether the connection ended before the stream said why.
+fn is_cut(status: &tonic::Status) -> bool {
+    status.metadata().get("foreseal-code").is_none()
 }
 
 /// Readers that do not read are no reason to stay: the process ends within what is promised.
