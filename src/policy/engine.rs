@@ -1,8 +1,8 @@
 //! The engine: a bundle made ready, and decisions by it.
 //!
 //! Rules are sliced per tool when the engine is made: a rule whose scope proves it false for a tool is not
-//! evaluated for that tool. Permits and forbids are evaluated apart, because Cedar lists only those rules
-//! that determined its answer, and an audit wants all that matched.
+//! evaluated for that tool. Where a forbid matched, permits are evaluated once more apart, because Cedar lists
+//! only those rules that determined its answer, and an audit wants all that matched.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use cedar_policy::{
-    AuthorizationError, Authorizer, Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicyId,
-    PolicySet, Request as CedarRequest, RestrictedExpression,
+    AuthorizationError, Authorizer, Context, Decision as Decided, Effect, Entities, Entity, EntityId,
+    EntityTypeName, EntityUid, PolicyId, PolicySet, Request as CedarRequest, RestrictedExpression,
 };
 use serde_json::{Value, json};
 
@@ -93,8 +93,10 @@ struct Slot {
 /// Rules that may match.
 #[derive(Debug)]
 struct Slice {
+    /// All of them.
+    rules: PolicySet,
+    /// The permits among them.
     permits: PolicySet,
-    forbids: PolicySet,
 }
 
 impl Engine {
@@ -249,9 +251,10 @@ impl Engine {
         let question = CedarRequest::new(principal, slot.action.clone(), resource, context, None)
             .map_err(|_| "the request")?;
         let mut findings = Findings::default();
+        // Whether a forbid matched.
         let mut ask = |rules: &PolicySet| {
             if rules.is_empty() {
-                return;
+                return false;
             }
             let answer = self.authorizer.is_authorized(&question, rules, &entities);
             findings.matched.extend(answer.diagnostics().reason().map(PolicyId::to_string));
@@ -260,10 +263,13 @@ impl Engine {
                     (error.policy_id().to_string(), kind(error.inner()))
                 }
             }));
+            answer.decision() == Decided::Deny && answer.diagnostics().reason().next().is_some()
         };
         for slice in &slot.slices {
-            ask(&slice.permits);
-            ask(&slice.forbids);
+            // Cedar names the rules that determined its answer: all permits that matched, unless a forbid did.
+            if ask(&slice.rules) {
+                ask(&slice.permits);
+            }
         }
         Ok(findings)
     }
@@ -372,13 +378,10 @@ impl<'a> Slices<'a> {
         }
         let policies =
             || ids.iter().filter_map(|id| self.bundle.rules.get(*id)).map(|rule| rule.policy.clone());
-        let of = |permits: bool| {
-            PolicySet::from_policies(
-                policies().filter(|policy| (policy.effect() == cedar_policy::Effect::Permit) == permits),
-            )
-            .map_err(|error| error.to_string())
-        };
-        let slice = Arc::new(Slice { permits: of(true)?, forbids: of(false)? });
+        let rules = PolicySet::from_policies(policies()).map_err(|error| error.to_string())?;
+        let permits = policies().filter(|policy| policy.effect() == Effect::Permit);
+        let permits = PolicySet::from_policies(permits).map_err(|error| error.to_string())?;
+        let slice = Arc::new(Slice { rules, permits });
         self.known.insert(ids, Arc::clone(&slice));
         Ok(slice)
     }

@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::canonical::to_jcs;
+use super::canonical::{write_jcs, write_jcs_string};
 use super::entry::EntryError;
 use super::field_tree::Seed;
 use super::intent::Call;
@@ -22,10 +22,15 @@ fn call_salt(seed: &Seed, index: u32) -> [u8; 32] {
 /// # Errors
 /// [`EntryError::Shape`] when the arguments have no canonical form (they come from strict JSON, so they have).
 pub fn call_digest(seed: &Seed, index: u32, call: &Call) -> Result<Hash, EntryError> {
-    let canonical = to_jcs(&serde_json::json!({
-        "args": call.args, "server": call.server, "tool": call.tool,
-    }))
-    .map_err(|e| EntryError::Shape { kind: "intent".to_owned(), problem: e.to_string() })?;
+    // The canonical form of {"args", "server", "tool"}, without a copy of the arguments.
+    let mut canonical = b"{\"args\":".to_vec();
+    write_jcs(&call.args, &mut canonical)
+        .map_err(|e| EntryError::Shape { kind: "intent".to_owned(), problem: e.to_string() })?;
+    canonical.extend_from_slice(b",\"server\":");
+    write_jcs_string(&call.server, &mut canonical);
+    canonical.extend_from_slice(b",\"tool\":");
+    write_jcs_string(&call.tool, &mut canonical);
+    canonical.push(b'}');
     let mut hasher = Sha256::new();
     hasher.update(b"foreseal.call.v1\0");
     hasher.update(call_salt(seed, index));

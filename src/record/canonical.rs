@@ -64,15 +64,33 @@ pub fn is_canonical(bytes: &[u8]) -> bool {
 pub fn write_jcs_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     let mut rest = text.as_bytes();
-    while let Some(run) = rest.iter().position(|b| matches!(*b, b'"' | b'\\' | 0..=0x1F)) {
-        let (plain, from) = rest.split_at(run);
+    loop {
+        let (plain, from) = rest.split_at(plain_run(rest));
         out.extend_from_slice(plain);
         let Some((&byte, after)) = from.split_first() else { break };
         write_escape(byte, out);
         rest = after;
     }
-    out.extend_from_slice(rest);
     out.push(b'"');
+}
+
+/// How many bytes come before the first quote, backslash or control character. Eight at a time: texts are most of an
+/// intent, and each is looked at whenever it is read or written.
+pub(crate) fn plain_run(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
+    // The lowest high bit that is set is exact, those above it may not be: the byte of a borrow is not the first.
+    let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word & HIGH;
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (number, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let stops = below(word, 0x20) | below(word ^ (ONES * 0x22), 1) | below(word ^ (ONES * 0x5C), 1);
+        if stops != 0 {
+            return number * 8 + (stops.trailing_zeros() / 8) as usize;
+        }
+    }
+    let stop = |byte: &u8| matches!(*byte, b'"' | b'\\' | 0..=0x1F);
+    words.len() * 8 + rest.iter().position(stop).unwrap_or(rest.len())
 }
 
 fn write_escape(byte: u8, out: &mut Vec<u8>) {

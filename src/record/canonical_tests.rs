@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{CanonicalError, is_canonical, to_jcs, to_jcs_string};
+use super::{CanonicalError, is_canonical, plain_run, to_jcs, to_jcs_string};
 use crate::record::json::{self, tests::values};
 
 /// RFC 8785 appendix B: the bits of a double, and its text.
@@ -139,5 +139,29 @@ proptest! {
     #[test]
     fn canonical_forms_tell_values_apart(a in values(), b in values()) {
         prop_assert_eq!(a == b, to_jcs(&a) == to_jcs(&b));
+    }
+}
+
+proptest! {
+    #[test]
+    fn eight_bytes_at_a_time_stop_where_one_at_a_time_does(
+        bytes in prop::collection::vec(prop_oneof![any::<u8>(), Just(b'a'), Just(0x7F), Just(0x80), Just(0x1F), Just(0x20)], 0..40),
+    ) {
+        let stop = |byte: &u8| matches!(*byte, b'"' | b'\\' | 0..=0x1F);
+        prop_assert_eq!(plain_run(&bytes), bytes.iter().position(stop).unwrap_or(bytes.len()));
+    }
+}
+
+#[test]
+fn each_byte_at_each_place_stops_or_does_not() {
+    for byte in 0..=u8::MAX {
+        for place in 0..17 {
+            for filling in [b'x', 0x80, 0xFF, 0x20, 0x23] {
+                let mut bytes = [filling; 17];
+                bytes[place] = byte;
+                let stops = matches!(byte, b'"' | b'\\' | 0..=0x1F);
+                assert_eq!(plain_run(&bytes), if stops { place } else { 17 }, "{byte} at {place}");
+            }
+        }
     }
 }

@@ -10,16 +10,16 @@ use sha2::{Digest as _, Sha256};
 use super::super::output::Failure;
 use super::fixture::Fixture;
 use super::load::{Requests, closed_loop};
-use super::report::{Bound, Draft, Row, number};
+use super::report::{Bound, Draft, Row, Spread, number};
 use super::workload::Signed;
 use super::{Plan, Results, unexpected};
 use crate::evidence::Verdict;
 use crate::evidence::audit::{Leaves, LogReader, ReadLogError, audit_log, tile_path};
 use crate::merkle::{TileKind, TilePath, parse_bundle};
-use crate::record::field_tree::{FieldTree, Seed};
+use crate::record::field_tree::{Commitment, FieldTree, Seed};
 use crate::record::intent::Intent;
 use crate::record::statement::{
-    STATEMENT_TYPE, parse_signature_header, pre_authentication_encoding, statement,
+    AgentKey, STATEMENT_TYPE, parse_signature_header, pre_authentication_encoding, statement,
 };
 
 /// Signatures verified in a round: about a tenth of a second's worth.
@@ -146,28 +146,36 @@ fn audit(plan: &Plan, log: &Held, fixture: &Fixture, leaves: Leaves) -> Result<R
     Ok(draft.against("bare SHA-256 of each entry", &rounds))
 }
 
-/// Agents' signatures from the declared bytes, as whoever holds the payloads checks them.
+/// Agents' signatures the way `fsck` checks them, over documents that it has read and whose commitments it has checked:
+/// the key read, the statement made, the signature verified.
 fn signatures(plan: &Plan, fixture: &Fixture) -> Result<Row, Failure> {
     let Requests::Signed { ready, .. } = fixture.signed_requests(SIGNATURES.min(plan.signed_max))? else {
         return Err(unexpected("unsigned requests"));
     };
     let (key, origin) = (fixture.public_key()?, fixture.service.ledger().origin());
     let bare_key = VerifyingKey::from_bytes(key.as_bytes()).map_err(unexpected)?;
-    let prepared = ready.iter().map(|signed| message(signed, origin)).collect::<Result<Vec<_>, Failure>>()?;
+    let read = ready.iter().map(Read::of).collect::<Result<Vec<_>, Failure>>()?;
+    let messages = read.iter().map(|read| read.statement(origin)).collect::<Result<Vec<_>, Failure>>()?;
+    let messages: Vec<_> =
+        messages.iter().map(|statement| pre_authentication_encoding(STATEMENT_TYPE, statement)).collect();
     let per_s = |started: Instant| ready.len() as f64 / started.elapsed().as_secs_f64().max(1e-9);
-    let mut rounds = Vec::new();
+    let (mut rounds, mut whole) = (Vec::new(), Vec::new());
     for _ in 0..plan.rounds {
         let started = Instant::now();
-        for (message, signature) in &prepared {
-            bare_key.verify_strict(message, &Signature::from_bytes(signature)).map_err(unexpected)?;
+        for (message, read) in messages.iter().zip(&read) {
+            bare_key.verify_strict(message, &Signature::from_bytes(&read.signature)).map_err(unexpected)?;
         }
         let bare = per_s(started);
         let started = Instant::now();
-        for signed in &ready {
-            let (statement, signature) = statement_of(signed, origin)?;
-            key.verify(&statement, &signature).map_err(unexpected)?;
+        for read in &read {
+            read.verify(key.as_bytes(), origin)?;
         }
         rounds.push((per_s(started), bare));
+        let started = Instant::now();
+        for signed in &ready {
+            Read::of(signed)?.verify(key.as_bytes(), origin)?;
+        }
+        whole.push(per_s(started) / bare * 100.0);
     }
     let draft = Draft {
         row: "audit",
@@ -177,22 +185,39 @@ fn signatures(plan: &Plan, fixture: &Fixture) -> Result<Row, Failure> {
         hold: 0.80,
         stretch: None,
         notes: vec![
-            "from the 2 KiB declared: parsed strictly, its commitment made again, statement, signature; one core"
+            "as `fsck` checks them, over documents it has read: key, statement, signature; one core"
                 .to_owned(),
+            format!(
+                "reading the 2 KiB declared and making their commitment again included: {} % of bare verify_strict",
+                number(Spread::of(&whole).median)
+            ),
         ],
     };
     Ok(draft.against("bare verify_strict", &rounds))
 }
 
-fn statement_of(signed: &Signed, origin: &str) -> Result<(Vec<u8>, [u8; 64]), Failure> {
-    let intent = Intent::parse(signed.body.as_bytes()).map_err(unexpected)?;
-    let seed = Seed::from_base64(&signed.seed).map_err(unexpected)?;
-    let declared = FieldTree::of_document(&intent.document, &seed).map_err(unexpected)?.commitment();
-    let signature = parse_signature_header(&signed.signature).map_err(unexpected)?;
-    Ok((statement(&intent, &declared, origin).map_err(unexpected)?, signature))
+/// A declared document, read, with what was sealed beside it.
+struct Read {
+    intent: Intent,
+    declared: Commitment,
+    signature: [u8; 64],
 }
 
-fn message(signed: &Signed, origin: &str) -> Result<(Vec<u8>, [u8; 64]), Failure> {
-    let (statement, signature) = statement_of(signed, origin)?;
-    Ok((pre_authentication_encoding(STATEMENT_TYPE, &statement), signature))
+impl Read {
+    fn of(signed: &Signed) -> Result<Self, Failure> {
+        let intent = Intent::parse(signed.body.as_bytes()).map_err(unexpected)?;
+        let seed = Seed::from_base64(&signed.seed).map_err(unexpected)?;
+        let declared = FieldTree::of_document(&intent.document, &seed).map_err(unexpected)?.commitment();
+        let signature = parse_signature_header(&signed.signature).map_err(unexpected)?;
+        Ok(Self { intent, declared, signature })
+    }
+
+    fn statement(&self, origin: &str) -> Result<Vec<u8>, Failure> {
+        statement(&self.intent, &self.declared, origin).map_err(unexpected)
+    }
+
+    fn verify(&self, key: &[u8; 32], origin: &str) -> Result<(), Failure> {
+        let key = AgentKey::from_bytes(key).map_err(unexpected)?;
+        key.verify(&self.statement(origin)?, &self.signature).map_err(unexpected)
+    }
 }

@@ -296,8 +296,8 @@ impl Feeder {
         let journal: PathBuf = self.layout.journal();
         let names = disk.read_dir(&journal).map_err(unexpected)?;
         let segments: Vec<_> = names.iter().filter(|name| name.ends_with(".seg")).collect();
-        // The first stays, as the one that says which ledger this is.
-        for name in segments.iter().take(segments.len().saturating_sub(SEGMENTS_KEPT)).skip(1) {
+        // From the front: what is left is without a gap.
+        for name in segments.iter().take(segments.len().saturating_sub(SEGMENTS_KEPT)) {
             disk.remove(&journal.join(name)).map_err(unexpected)?;
         }
         Ok(())

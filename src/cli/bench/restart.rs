@@ -109,7 +109,8 @@ impl Served {
             if let Some(address) = address_in(&line) {
                 break address;
             }
-            said = line;
+            said.push_str(&line);
+            said.push(' ');
         };
         let ready_s = started.elapsed().as_secs_f64();
         // What it says from now on is read, so that it never waits for a reader.

@@ -3,6 +3,7 @@
 use serde_json::{Map, Number, Value};
 
 use super::{JsonErrorKind, JsonLimits, number_of_double};
+use crate::record::canonical::plain_run;
 use crate::record::limits::{JSON_MAX_DEPTH, JSON_MAX_INTEGER};
 
 /// An error on its way up: containers add their token as it passes them.
@@ -210,8 +211,7 @@ impl<'t> Parser<'t> {
     /// Everything up to the next quote, backslash or control character.
     fn plain_run(&mut self) -> &'t str {
         let rest = self.text.get(self.at..).unwrap_or_default();
-        let stop = |b: &u8| matches!(*b, b'"' | b'\\' | 0..=0x1F);
-        let run = rest.as_bytes().iter().position(stop).unwrap_or(rest.len());
+        let run = plain_run(rest.as_bytes());
         self.at += run;
         // The stop bytes are ASCII, so `run` is on a character boundary.
         rest.get(..run).unwrap_or_default()
