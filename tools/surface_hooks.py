@@ -44,6 +44,8 @@ def export(body):
     """What is revealed is named by an intent's id, which no draw hits: all of it, or nothing."""
     if "reveal" in body:
         body["reveal"] = ["all"] if body["reveal"] else []
+    if body["from"] >= body["to"]:
+        body["from"], body["to"] = 0, 1
 
 
 def policy(body):
