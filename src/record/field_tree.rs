@@ -166,6 +166,7 @@ impl FieldTree {
     ///
     /// # Errors
     /// [`FieldTreeError`].
+    #[cfg(feature = "server")]
     pub(crate) fn of_written(groups: &[Field], seed: &Seed) -> Result<Self, FieldTreeError> {
         check_paths(groups.iter().map(|group| group.path.as_str()))?;
         let mut held = Fields::default();

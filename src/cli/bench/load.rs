@@ -91,7 +91,9 @@ impl Answers {
         self.good += other.good;
         self.other += other.other;
         self.took = self.took.max(other.took);
-        self.sample = other.sample;
+        if !other.sample.is_empty() {
+            self.sample = other.sample;
+        }
         self.latency_ns.add(&other.latency_ns).map_err(unexpected)
     }
 
