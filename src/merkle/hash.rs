@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use base64::DecodeSliceError;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
@@ -50,8 +51,13 @@ impl Hash {
         if text.len() != HASH_BASE64 {
             return Err(length());
         }
-        let bytes = STANDARD.decode(text).map_err(HashError::Base64)?;
-        Ok(Hash(<[u8; HASH_BYTES]>::try_from(bytes).map_err(|_| length())?))
+        // One more than a hash: what 44 characters can hold at most.
+        let mut decoded = [0; HASH_BYTES + 1];
+        match STANDARD.decode_slice(text, &mut decoded) {
+            Ok(HASH_BYTES) => decoded.first_chunk().map(|bytes| Hash(*bytes)).ok_or_else(length),
+            Ok(_) | Err(DecodeSliceError::OutputSliceTooSmall) => Err(length()),
+            Err(DecodeSliceError::DecodeError(error)) => Err(HashError::Base64(error)),
+        }
     }
 
     /// The 32 bytes.
@@ -83,7 +89,12 @@ impl FromStr for Hash {
 
 impl Serialize for Hash {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        let mut text = [0; HASH_BASE64];
+        let written = STANDARD.encode_slice(self.0, &mut text).ok();
+        match written.and_then(|length| std::str::from_utf8(text.get(..length)?).ok()) {
+            Some(text) => serializer.serialize_str(text),
+            None => serializer.collect_str(self),
+        }
     }
 }
 

@@ -136,20 +136,33 @@ impl Timestamp {
     }
 }
 
+impl Timestamp {
+    /// The canonical form. Written digit by digit: every entry has one, and formatting took longer than hashing it.
+    fn text(self) -> Option<[u8; 24]> {
+        let t = EPOCH.checked_add(SignedDuration::from_millis(self.0)).ok()?;
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        let mut put = |at: std::ops::Range<usize>, number: i32| {
+            let mut left = number.unsigned_abs();
+            for place in text.get_mut(at).into_iter().flatten().rev() {
+                *place += u8::try_from(left % 10).unwrap_or_default();
+                left /= 10;
+            }
+        };
+        put(0..4, t.year().into());
+        put(5..7, t.month().into());
+        put(8..10, t.day().into());
+        put(11..13, t.hour().into());
+        put(14..16, t.minute().into());
+        put(17..19, t.second().into());
+        put(20..23, t.millisecond().into());
+        Some(text)
+    }
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let t = EPOCH.checked_add(SignedDuration::from_millis(self.0)).map_err(|_| fmt::Error)?;
-        write!(
-            f,
-            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
-            t.year(),
-            t.month(),
-            t.day(),
-            t.hour(),
-            t.minute(),
-            t.second(),
-            t.millisecond()
-        )
+        let text = self.text().ok_or(fmt::Error)?;
+        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -164,7 +177,10 @@ impl FromStr for Timestamp {
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        match self.text().as_ref().and_then(|text| std::str::from_utf8(text).ok()) {
+            Some(text) => serializer.serialize_str(text),
+            None => Err(serde::ser::Error::custom("a time without a text")),
+        }
     }
 }
 
@@ -232,8 +248,9 @@ fn one_of(rest: &mut &[u8], allowed: &[u8]) -> Option<u8> {
 fn digits(rest: &mut &[u8], count: usize) -> Option<i32> {
     let mut number = 0i32;
     for _ in 0..count {
-        let digit = one_of(rest, b"0123456789")? - b'0';
-        number = number.checked_mul(10)?.checked_add(i32::from(digit))?;
+        let (digit, after) = rest.split_first().filter(|(digit, _)| digit.is_ascii_digit())?;
+        *rest = after;
+        number = number.checked_mul(10)?.checked_add(i32::from(digit - b'0'))?;
     }
     Some(number)
 }

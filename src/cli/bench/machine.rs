@@ -91,6 +91,13 @@ pub(super) fn processor_s() -> f64 {
     ticks.sum::<f64>() / 100.0
 }
 
+/// Processor time that this thread has used, in seconds.
+pub(super) fn thread_s() -> f64 {
+    // Documentation/scheduler/sched-stats.rst: the first number is the time spent on a processor, in nanoseconds.
+    let stat = system_text(Path::new("/proc/thread-self/schedstat")).unwrap_or_default();
+    stat.split_whitespace().next().and_then(|ns| ns.parse::<f64>().ok()).unwrap_or_default() / 1e9
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::super::files;
 use super::super::output::Failure;
 use super::fixture::Server;
+use super::machine::thread_s;
 use super::unexpected;
 use crate::disk::{FileMode, OpenMode};
 
@@ -64,16 +65,21 @@ pub(super) fn append_and_sync(directory: &Path, count: u64) -> Result<Histogram<
     Ok(histogram)
 }
 
-/// Runs `work` again and again for about `length`, and gives the time of one in nanoseconds. `work` says how many it
-/// did.
-pub(super) fn time_of_one(length: Duration, mut work: impl FnMut() -> u64) -> f64 {
-    let started = Instant::now();
+/// How much of something this thread does in a second of its own processor time, so that other work on the machine
+/// matters little. `work` says how much it did; it runs again and again for about `length`.
+pub(super) fn done_per_core_s(
+    length: Duration,
+    mut work: impl FnMut() -> Result<u64, Failure>,
+) -> Result<f64, Failure> {
+    let (started, used_before) = (Instant::now(), thread_s());
     let mut done = 0;
     loop {
-        done += work();
+        done += work()?;
         let took = started.elapsed();
         if took >= length {
-            return took.as_nanos() as f64 / (done.max(1)) as f64;
+            // The system counts by its own ticks: where it has counted nothing yet, the clock on the wall must do.
+            let used = Some(thread_s() - used_before).filter(|used| *used > 0.0);
+            return Ok(done as f64 / used.unwrap_or(took.as_secs_f64()));
         }
     }
 }

@@ -135,11 +135,11 @@ mod hash_text {
     use crate::merkle::Hash;
 
     pub(super) fn serialize<S: Serializer>(hash: &Hash, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(hash)
+        serde::Serialize::serialize(hash, serializer)
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Hash, D::Error> {
-        let text = String::deserialize(deserializer)?;
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
         Hash::from_base64(&text).map_err(|_| D::Error::custom("a hash is 32 bytes in base64"))
     }
 }
