@@ -10,8 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::arguments::Inspect;
 use super::files;
 use super::output::{Failure, data};
-use super::verify::parse_answer;
-use crate::evidence::Receipt;
+use crate::evidence::{Answer, Receipt};
 use crate::ledger::at_rest;
 use crate::merkle::leaf_hash;
 use crate::note::{Checkpoint, SignedNote};
@@ -34,7 +33,7 @@ pub(super) fn run(what: &Inspect) -> Result<ExitCode, Failure> {
 fn file(path: &Path) -> Result<Vec<String>, Failure> {
     let bytes = files::read(path)?;
     let text = String::from_utf8_lossy(&bytes);
-    if let Some(answer) = parse_answer(&text) {
+    if let Ok(answer) = Answer::parse(&text) {
         let mut lines = vec![format!("answer to intent {}: {}", answer.id, answer.decision.outcome)];
         for call in &answer.decision.calls {
             let why: Vec<String> =

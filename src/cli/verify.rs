@@ -14,7 +14,6 @@ use crate::evidence::bundle::verify_bundle;
 use crate::evidence::verify::{ReceiptEvidence, verify_consistency_of, verify_receipt};
 use crate::ledger::at_rest;
 use crate::merkle::Hash;
-use crate::record::json;
 
 pub(super) fn run(what: &Verify) -> Result<ExitCode, Failure> {
     match what {
@@ -36,7 +35,7 @@ fn receipt(
     let trust = files::trust(trust)?;
     let text = files::read_text(file)?;
     let intent = intent.map(files::read).transpose()?;
-    let answer = parse_answer(&text);
+    let answer = Answer::parse(&text).ok();
     let (receipt, bytes) = match (&answer, entry) {
         (_, Some(path)) => {
             (answer.as_ref().map_or(text.as_str(), |a| a.receipt.as_str()), files::read(path)?)
@@ -67,13 +66,6 @@ fn bundle(file: &Path, trust: Option<&Path>, json: bool) -> Result<ExitCode, Fai
     let report =
         verify_bundle(&files::NamedFile::open(file)?, trust.as_ref(), &mut output::progress("verifying"));
     Ok(output::report(&report, json))
-}
-
-/// An answer, read as strictly as what is sealed.
-pub(super) fn parse_answer(text: &str) -> Option<Answer> {
-    let limits = json::JsonLimits { max_bytes: text.len(), ..json::JsonLimits::default() };
-    let value = json::parse_with(text.as_bytes(), &limits).ok()?;
-    serde_json::from_value(value).ok()
 }
 
 fn consistency(what: &Verify) -> Result<ExitCode, Failure> {

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::record::json::{self, JsonError, JsonLimits};
+
 use crate::record::decision::{Condition, Outcome, Reason};
 use crate::record::time::Timestamp;
 
@@ -23,6 +25,29 @@ pub struct Answer {
     pub opening: Opening,
     /// Permits, one per allowed call that asked for one. Always empty in this version.
     pub permits: Vec<String>,
+}
+
+/// Why a text is not an answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AnswerError {
+    /// Not strict JSON.
+    #[error(transparent)]
+    Json(#[from] JsonError),
+    /// JSON of another shape.
+    #[error("not an answer: {0}")]
+    Shape(#[from] serde_json::Error),
+}
+
+impl Answer {
+    /// Reads an answer as strictly as what is sealed: a member that is there twice would be two answers.
+    ///
+    /// # Errors
+    /// [`AnswerError`]
+    pub fn parse(text: &str) -> Result<Self, AnswerError> {
+        let limits = JsonLimits { max_bytes: text.len(), ..JsonLimits::default() };
+        Ok(serde_json::from_value(json::parse_with(text.as_bytes(), &limits)?)?)
+    }
 }
 
 /// The decision as told to the agent.
