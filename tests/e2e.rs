@@ -40,6 +40,8 @@ mod export_tiles;
 mod failed_writes;
 #[path = "e2e/leaves.rs"]
 mod leaves;
+#[path = "e2e/listening.rs"]
+mod listening;
 #[path = "e2e/log_reads.rs"]
 mod log_reads;
 #[path = "e2e/metrics.rs"]
@@ -54,5 +56,7 @@ mod signed;
 mod starting;
 #[path = "e2e/surface.rs"]
 mod surface;
+#[path = "e2e/tls.rs"]
+mod tls;
 #[path = "e2e/walking.rs"]
 mod walking;

@@ -80,6 +80,12 @@ pub(super) struct Serve {
     /// Where to listen [default: 127.0.0.1:8470]
     #[arg(long, env = "FORESEAL_LISTEN", value_name = "ADDRESS")]
     pub(super) listen: Option<std::net::SocketAddr>,
+    /// The certificate of the service and those that lead to its issuer, PEM; then it speaks TLS alone
+    #[arg(long, env = "FORESEAL_TLS_CERT", value_name = "FILE")]
+    pub(super) tls_cert: Option<PathBuf>,
+    /// The certificate's private key, PEM
+    #[arg(long, env = "FORESEAL_TLS_KEY", value_name = "FILE")]
+    pub(super) tls_key: Option<PathBuf>,
     /// The policy bundle to activate; without it the last sealed one stays
     #[arg(long, env = "FORESEAL_POLICIES", value_name = "DIR")]
     pub(super) policies: Option<PathBuf>,
@@ -92,7 +98,7 @@ pub(super) struct Serve {
     /// How to write logs: text or json [default: text]
     #[arg(long, env = "FORESEAL_LOG_FORMAT", value_name = "FORMAT")]
     pub(super) log_format: Option<String>,
-    /// A TOML file with the same names (data, keys, listen, policies, public_log, origin, log_format)
+    /// A TOML file with the same names (data, keys, listen, policies, public_log, origin, log_format; cert and key under [tls])
     #[arg(long, env = "FORESEAL_CONFIG", value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
 }

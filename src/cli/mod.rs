@@ -39,6 +39,8 @@ mod remote;
 mod serve;
 #[cfg(feature = "server")]
 mod submit;
+#[cfg(feature = "server")]
+mod tls;
 mod verify;
 
 use std::process::ExitCode;

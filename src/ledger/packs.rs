@@ -42,7 +42,7 @@ impl Packs {
     /// # Errors
     /// What the system says.
     pub fn open(disk: Arc<dyn Disk>, directory: &Path) -> io::Result<Self> {
-        create_dir_durably(&*disk, directory, DirMode::Shared)?;
+        create_dir_durably(&*disk, directory, DirMode::Private)?;
         Ok(Self::at(disk, directory))
     }
 
@@ -63,7 +63,7 @@ impl Packs {
         } else if self.disk.exists(&path)? {
             self.disk.open(&path, OpenMode::ReadWrite)?
         } else {
-            let file = self.disk.open(&path, OpenMode::CreateNew(FileMode::Shared))?;
+            let file = self.disk.open(&path, OpenMode::CreateNew(FileMode::Private))?;
             self.disk.sync_dir(&self.directory)?;
             file
         };

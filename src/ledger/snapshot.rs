@@ -86,7 +86,7 @@ pub fn write(
     // For who holds no key: rot shows without decrypting.
     bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_be_bytes());
     let path = directory.join(format!("{:020}.snap", snapshot.edge.size));
-    write_file_atomically(disk, &path, &bytes, FileMode::Shared)?;
+    write_file_atomically(disk, &path, &bytes, FileMode::Private)?;
     let files = list(disk, directory)?;
     let superseded = files.len().saturating_sub(KEPT);
     for old in files.iter().take(superseded) {

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
-use super::Service;
 use super::caller::Caller;
 use super::error::{ErrorCode, ServiceError};
+use super::{Service, blocking};
 use crate::ledger::state::CredentialDigest;
 use crate::ledger::{Admin, Change, LedgerError, SealedLeaf, new_token};
 use crate::merkle::Hash;
@@ -171,12 +171,14 @@ impl Service {
         let by = caller.operator()?;
         let invalid =
             |e: crate::policy::BundleError| ServiceError::new(ErrorCode::InvalidPolicy, e.to_string());
-        let bundle = Bundle::load(files.clone()).map_err(invalid)?;
+        let theirs = files.clone();
+        // Parsing and validating may take long: not where others wait to be answered.
+        let bundle = blocking(move || Bundle::load(theirs).map_err(invalid)).await?;
         let digest = hex::encode(bundle.digest());
         if let Some(active) = self.policy().filter(|active| active.digest == digest) {
             return Ok(PolicySummary { unchanged: true, ..active });
         }
-        let engine = Arc::new(Engine::new(bundle).map_err(invalid)?);
+        let engine = Arc::new(blocking(move || Engine::new(bundle).map_err(invalid)).await?);
         let author = "operator, unsigned".to_owned();
         let sealed =
             self.administer(by, Change::ActivatePolicy { engine, files: files.clone(), author }).await?;

@@ -9,10 +9,10 @@ use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::Service;
 use super::caller::Caller;
 use super::error::{ErrorCode, ServiceError};
 use super::export_stream::BundleStream;
+use super::{Service, blocking};
 use crate::evidence::bundle::container::ContentDigest;
 use crate::evidence::bundle::{
     Contents, Covering, ENTRIES, Member, Opened, Revealed, Row, Scope, Shown, ShownDigest, Tally, assemble,
@@ -136,13 +136,6 @@ impl Service {
 
 fn too_large(detail: String) -> ServiceError {
     ServiceError::new(ErrorCode::ExportTooLarge, detail)
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, ServiceError> + Send + 'static,
-) -> Result<T, ServiceError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|_| Err(ServiceError::new(ErrorCode::Damaged, "the work ended without a result")))
 }
 
 /// Resolves what is to be shown, by leaf; `None` for all.

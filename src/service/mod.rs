@@ -20,6 +20,7 @@ mod export_stream;
 mod exports;
 mod following;
 mod reads;
+mod room;
 mod submission;
 
 use std::sync::Arc;
@@ -34,9 +35,11 @@ pub use export_stream::BundleStream;
 pub use exports::ExportRequest;
 pub use following::Growth;
 pub use reads::{ConsistencyProof, InclusionProof, PayloadView};
+pub use room::Room;
 pub use submission::{HandedIn, SubmissionHeaders};
 
 pub use crate::ledger::Distribution;
+pub use crate::ledger::clock::Stopwatch;
 use crate::ledger::{Ledger, LedgerError, News, Published};
 
 /// The use cases over one running ledger.
@@ -45,6 +48,8 @@ pub struct Service {
     ledger: Arc<Ledger>,
     public_log: bool,
     refused: Vec<AtomicU64>,
+    /// What bodies may take of the memory.
+    rooms: room::Rooms,
     /// Held while the key of bundles is made or announced.
     bundle_key: tokio::sync::Mutex<()>,
     /// Sent whenever more is published.
@@ -64,7 +69,8 @@ impl Service {
             News::Published => grew.send_modify(|()| {}),
             News::Poisoned => drop(ends.send_replace(true)),
         });
-        Self { ledger, public_log, refused, bundle_key: tokio::sync::Mutex::default(), grown, ending }
+        let (rooms, bundle_key) = (room::Rooms::new(), tokio::sync::Mutex::default());
+        Self { ledger, public_log, refused, rooms, bundle_key, grown, ending }
     }
 
     /// The ledger.
@@ -119,4 +125,12 @@ impl Service {
             _ => {}
         });
     }
+}
+
+/// Runs what may read the disk, or takes long, where it does not hold up other requests.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ServiceError> + Send + 'static,
+) -> Result<T, ServiceError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|_| Err(ServiceError::new(ErrorCode::Damaged, "the work ended without a result")))
 }

@@ -23,9 +23,10 @@ const NOT_PROVOKED_HERE: &[(ErrorCode, &str)] = &[
         ErrorCode::TimedOut,
         "takes 30 s: a_request_that_never_ends_is_ended_and_does_not_hold_up_the_end, below",
     ),
+    (ErrorCode::BodyTooSlow, "takes 10 s: listening.rs"),
     (ErrorCode::ExportTooLarge, "needs a million leaves, or 20,000 documents"),
     (ErrorCode::TooManyAgents, "needs 100,000 registrations"),
-    (ErrorCode::Overloaded, "needs 4,096 intents in hand at once"),
+    (ErrorCode::Overloaded, "needs 64 MiB of bodies, or 4,096 intents in hand at once: listening.rs"),
     (
         ErrorCode::Stopping,
         "needs a request between the last connection's end and the process's: milliseconds",

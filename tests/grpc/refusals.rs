@@ -220,3 +220,50 @@ async fn streams_are_counted() {
     }
     server.stop();
 }
+
+/// The library would decode a message before it asks who sent it: one that it refuses to decode shows what came first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_is_not_read_for_a_stranger_nor_where_there_is_no_room_for_it() {
+    use std::io::Write as _;
+
+    use foreseal::record::limits;
+    let home = Home::with_ledger();
+    let server = home.serve();
+    let bot = server.agent("bot");
+    let token = bot.token.clone().unwrap();
+    let undecodable = vec![b'x'; 3 * BODY_MAX_BYTES];
+    for token in [None, Some("fsk_nobody")] {
+        assert_refused(&refused(&server, token, &undecodable).await, ErrorCode::Unauthenticated);
+    }
+    assert_eq!(refused(&server, Some(&token), &undecodable).await.code(), Code::OutOfRange);
+    // All the room is taken over HTTP, and nothing of it is sent.
+    let head = format!(
+        "POST /v1/intents HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer {token}\r\nContent-Length: {BODY_MAX_BYTES}\r\n\r\n"
+    );
+    let holding: Vec<_> = (0..limits::BODIES_MAX_BYTES / BODY_MAX_BYTES)
+        .map(|_| {
+            let mut stream = std::net::TcpStream::connect(server.address).unwrap();
+            stream.write_all(head.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    let mut grpc = Grpc::connect(&server, Some(&token)).await;
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(5);
+    let overloaded = loop {
+        match grpc.submit(&body(&allowed("bot"))).await {
+            Err(status) => break status,
+            Ok(_) => assert!(std::time::Instant::now() < until, "nobody was refused"),
+        }
+    };
+    assert_refused(&overloaded, ErrorCode::Overloaded);
+    // A stream is not refused: it waits, and goes on when there is room.
+    let mut answers = grpc.stream(vec![body(&allowed("bot"))]).await;
+    let early = tokio::time::timeout(std::time::Duration::from_millis(500), answers.next()).await;
+    assert!(early.is_err(), "there was no room for it");
+    drop(holding);
+    assert!(answers.next().await.unwrap().is_some());
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(5);
+    while grpc.submit(&body(&allowed("bot"))).await.is_err() {
+        assert!(std::time::Instant::now() < until, "the room is not given back");
+    }
+}

@@ -39,7 +39,11 @@ impl Intents {
         let caller = caller(&self.service, metadata)?;
         let id = id(asked)?;
         let theirs = Arc::clone(&self.service);
-        in_time(blocking(move || theirs.intent(&caller, id, agent.as_deref()))).await
+        let read = async {
+            self.service.settle(&caller, id, agent.as_deref()).await;
+            blocking(move || theirs.intent(&caller, id, agent.as_deref())).await
+        };
+        in_time(read).await
     }
 }
 
@@ -101,8 +105,11 @@ impl IntentService for Intents {
             let GetPayloadRequest { id: asked, agent } = request.into_inner();
             let id = id(&asked)?;
             let theirs = Arc::clone(&self.service);
-            let view = in_time(blocking(move || theirs.payload(&caller, id, agent.as_deref()))).await?;
-            messages::payload(view)
+            let view = async {
+                self.service.settle(&caller, id, agent.as_deref()).await;
+                blocking(move || theirs.payload(&caller, id, agent.as_deref())).await
+            };
+            messages::payload(in_time(view).await?)
         };
         Ok(Response::new(read.await.map_err(self.refused())?))
     }

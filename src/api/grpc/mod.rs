@@ -13,6 +13,7 @@
 //! - What a stream holds in memory is bounded, whatever its client does or leaves undone.
 
 mod follow;
+pub(super) mod guard;
 mod health;
 mod intents;
 mod log;
@@ -24,9 +25,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::{Method, header};
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
+use axum::middleware;
+use axum::response::IntoResponse;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::server::NamedService;
 use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
@@ -36,7 +36,6 @@ pub use status::status_of;
 
 use self::v1::intent_service_server::IntentServiceServer;
 use self::v1::log_service_server::LogServiceServer;
-use super::http::Problem;
 use crate::record::limits;
 use crate::service::{ErrorCode, Service, ServiceError};
 
@@ -86,7 +85,7 @@ pub(super) fn routes(service: &Arc<Service>) -> Router<Arc<Service>> {
     let router = add(router, reflection);
     // What clients older than v1 ask, among them the one for Python.
     let router = add(router, reflection_v1alpha);
-    router.layer(middleware::from_fn(only_grpc))
+    router.layer(middleware::from_fn_with_state(Arc::clone(service), guard::guard))
 }
 
 fn add<S>(router: Router<Arc<Service>>, server: S) -> Router<Arc<Service>>
@@ -120,19 +119,4 @@ fn reflection() -> (
         builder().build_v1alpha().expect("descriptors of this build"),
     );
     built
-}
-
-/// Refuses what is no gRPC as the specification asks for it: with 415. Over HTTP these paths are nothing else.
-async fn only_grpc(request: Request, next: Next) -> Response {
-    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let is_grpc = content_type.and_then(|said| said.strip_prefix("application/grpc"));
-    match is_grpc.is_some_and(|rest| rest.is_empty() || rest.starts_with(['+', ';'])) {
-        true if request.method() == Method::POST => next.run(request).await,
-        true => Problem(ServiceError::new(ErrorCode::MethodNotAllowed, "gRPC is POST")).into_response(),
-        false => Problem(
-            ServiceError::new(ErrorCode::UnsupportedMediaType, "this path takes application/grpc alone")
-                .hint("use a gRPC client, or the HTTP interface at /docs"),
-        )
-        .into_response(),
-    }
 }

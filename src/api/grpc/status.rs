@@ -8,6 +8,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use super::v1;
+use crate::api::failures::log_failure;
 use crate::service::{ErrorCode, SealedState, Service, ServiceError};
 
 /// Characters of a detail that fit into headers next to everything else.
@@ -49,7 +50,7 @@ pub const fn status_of(code: ErrorCode) -> Code {
         | ErrorCode::Stopping
         | ErrorCode::ClockBehind
         | ErrorCode::ClockAhead => Code::Unavailable,
-        ErrorCode::TimedOut => Code::DeadlineExceeded,
+        ErrorCode::TimedOut | ErrorCode::BodyTooSlow => Code::DeadlineExceeded,
     }
 }
 
@@ -71,13 +72,10 @@ fn shown(detail: &str) -> String {
 
 /// Counts an error that refused something before it was sealed, and logs one that nobody should see.
 fn note(service: &Service, error: &ServiceError) {
-    let code = error.code;
-    if code.sealed() == SealedState::No {
-        service.count_refused(code);
+    if error.code.refuses() {
+        service.count_refused(error.code);
     }
-    if code.status() >= 500 {
-        tracing::error!(code = code.as_str(), detail = error.detail, "not answered as asked");
-    }
+    log_failure(error);
 }
 
 /// An error as the end of a call, counted if it refused something before it was sealed.
