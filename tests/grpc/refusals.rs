@@ -240,13 +240,12 @@ async fn a_message_is_not_read_for_a_stranger_nor_where_there_is_no_room_for_it(
     let head = format!(
         "POST /v1/intents HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer {token}\r\nContent-Length: {BODY_MAX_BYTES}\r\n\r\n"
     );
-    let holding: Vec<_> = (0..limits::BODIES_MAX_BYTES / BODY_MAX_BYTES)
-        .map(|_| {
-            let mut stream = std::net::TcpStream::connect(server.address).unwrap();
-            stream.write_all(head.as_bytes()).unwrap();
-            stream
-        })
-        .collect();
+    let hold = || {
+        let mut stream = std::net::TcpStream::connect(server.address).unwrap();
+        stream.write_all(head.as_bytes()).unwrap();
+        stream
+    };
+    let mut holding: Vec<_> = (0..limits::BODIES_MAX_BYTES / BODY_MAX_BYTES).map(|_| hold()).collect();
     let mut grpc = Grpc::connect(&server, Some(&token)).await;
     let until = std::time::Instant::now() + std::time::Duration::from_secs(5);
     let overloaded = loop {
@@ -254,6 +253,8 @@ async fn a_message_is_not_read_for_a_stranger_nor_where_there_is_no_room_for_it(
             Err(status) => break status,
             Ok(_) => assert!(std::time::Instant::now() < until, "nobody was refused"),
         }
+        // In the place of one that was refused because this intent was there.
+        holding.push(hold());
     };
     assert_refused(&overloaded, ErrorCode::Overloaded);
     // A stream is not refused: it waits, and goes on when there is room.

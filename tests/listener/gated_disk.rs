@@ -16,21 +16,21 @@ enum Way {
 }
 
 #[derive(Debug, Default)]
-pub struct Gate {
+pub(crate) struct Gate {
     way: Mutex<Way>,
     moved: Condvar,
 }
 
 impl Gate {
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.set(Way::Closed);
     }
 
-    pub fn open(&self) {
+    pub(crate) fn open(&self) {
         self.set(Way::Open);
     }
 
-    pub fn break_down(&self) {
+    pub(crate) fn break_down(&self) {
         self.set(Way::Broken);
     }
 
@@ -49,9 +49,9 @@ impl Gate {
 }
 
 #[derive(Debug)]
-pub struct GatedDisk {
-    pub inner: FaultyDisk,
-    pub gate: Arc<Gate>,
+pub(crate) struct GatedDisk {
+    pub(crate) inner: FaultyDisk,
+    pub(crate) gate: Arc<Gate>,
 }
 
 #[derive(Debug)]

@@ -146,6 +146,25 @@ fn a_read_of_what_was_never_written_says_that_it_is_not_known() {
 }
 
 #[test]
+fn nobody_waits_for_a_disk_longer_than_for_any_request() {
+    let stage = Stage::new();
+    let id = new_id(1);
+    stage.gate.close();
+    let mut posted = stage.post(&intent(&id));
+    stage.until_pending(&id);
+    let mut read = stage.get(&id, "/receipt");
+    for said in [answer(&mut posted), answer(&mut read)] {
+        assert!(said.starts_with("HTTP/1.1 504") && said.contains("\"timed_out\""), "{said}");
+    }
+    stage.gate.open();
+    // It was not known then, and is now.
+    let mut again = answer(&mut stage.post(&intent(&id)));
+    assert!(again.starts_with("HTTP/1.1 201"), "{again}");
+    again = answer(&mut stage.get(&id, ""));
+    assert!(again.starts_with("HTTP/1.1 200"), "{again}");
+}
+
+#[test]
 fn where_the_queue_is_full_an_intent_is_refused_before_its_body_is_read() {
     let stage = Stage::new();
     stage.gate.close();

@@ -10,18 +10,18 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// No answer takes this long, however slow the machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-pub struct Serving {
-    pub address: SocketAddr,
-    pub runtime: Runtime,
+pub(crate) struct Serving {
+    pub(crate) address: SocketAddr,
+    pub(crate) runtime: Runtime,
     stop: Option<oneshot::Sender<()>>,
     served: Option<JoinHandle<()>>,
 }
 
 impl Serving {
     /// Serves on a free port of loopback until told to stop.
-    pub fn start<F>(
+    pub(crate) fn start<F>(
         limits: ListenerLimits,
         serve: impl FnOnce(Listener, Box<dyn Future<Output = ()> + Send + Unpin>) -> F,
     ) -> Self
@@ -39,7 +39,7 @@ impl Serving {
     }
 
     /// Tells it to stop, and says how long it took to.
-    pub fn stop(&mut self) -> Duration {
+    pub(crate) fn stop(&mut self) -> Duration {
         let since = Instant::now();
         drop(self.stop.take());
         let served = self.served.take().unwrap();
@@ -48,7 +48,7 @@ impl Serving {
     }
 
     /// A connection on which this was sent.
-    pub fn send(&self, bytes: &[u8]) -> TcpStream {
+    pub(crate) fn send(&self, bytes: &[u8]) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
@@ -58,7 +58,7 @@ impl Serving {
 }
 
 /// Reads until the other side closes; how long that took.
-pub fn rest(stream: &mut TcpStream) -> (Vec<u8>, Duration) {
+pub(crate) fn rest(stream: &mut TcpStream) -> (Vec<u8>, Duration) {
     let since = Instant::now();
     let mut bytes = Vec::new();
     let read = stream.read_to_end(&mut bytes);
@@ -67,7 +67,7 @@ pub fn rest(stream: &mut TcpStream) -> (Vec<u8>, Duration) {
 }
 
 /// Reads one answer with a length, and leaves the connection open.
-pub fn answer(stream: &mut TcpStream) -> String {
+pub(crate) fn answer(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     let mut byte = [0];
     while !bytes.ends_with(b"\r\n\r\n") {
@@ -84,7 +84,7 @@ pub fn answer(stream: &mut TcpStream) -> String {
 }
 
 /// Whether nothing comes for so long.
-pub fn is_silent(stream: &TcpStream, time: Duration) -> bool {
+pub(crate) fn is_silent(stream: &TcpStream, time: Duration) -> bool {
     stream.set_read_timeout(Some(time)).unwrap();
     let silent = stream.peek(&mut [0]).is_err();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();

@@ -19,6 +19,8 @@ use tonic::codegen::Service as _;
 
 use crate::api::grpc::guard::is_stream;
 
+/// What HTTP/2 begins with (RFC 9113 section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Bytes that are read and thrown away after the last answer: a client that is still sending would lose the answer to a
 /// reset otherwise.
 const LINGER_BYTES: usize = 2 << 20;
@@ -151,11 +153,21 @@ pub(super) struct Counted<I> {
     inner: I,
     activity: Arc<Activity>,
     linger_bytes: usize,
+    /// What of the preface is still to come; `None` once it came or something else did.
+    preface: Option<&'static [u8]>,
 }
 
 impl<I> Counted<I> {
     pub(super) fn new(inner: I, activity: Arc<Activity>) -> Self {
-        Self { inner, activity, linger_bytes: LINGER_BYTES }
+        Self { inner, activity, linger_bytes: LINGER_BYTES, preface: Some(PREFACE) }
+    }
+
+    fn compare(&mut self, expected: &'static [u8], read: &[u8]) {
+        let (compared, rest) = expected.split_at_checked(read.len()).unwrap_or((expected, &[]));
+        self.preface = (read.starts_with(compared) && !rest.is_empty()).then_some(rest);
+        if read.starts_with(compared) && rest.is_empty() {
+            self.activity.is_http2.store(true, Ordering::Relaxed);
+        }
     }
 
     fn wrote(&self, written: &Poll<io::Result<usize>>) {
@@ -179,9 +191,9 @@ impl<I: AsyncRead + Unpin> AsyncRead for Counted<I> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.inner).poll_read(context, buffer))?;
         let new = buffer.filled().get(before..).unwrap_or_default();
-        let read = self.activity.read_bytes.fetch_add(new.len() as u64, Ordering::Relaxed);
-        if read == 0 && new.starts_with(b"PRI") {
-            self.activity.is_http2.store(true, Ordering::Relaxed);
+        self.activity.read_bytes.fetch_add(new.len() as u64, Ordering::Relaxed);
+        if let Some(expected) = self.preface {
+            self.compare(expected, new);
         }
         Poll::Ready(Ok(()))
     }
@@ -361,6 +373,26 @@ mod tests {
         let mut watch = Watch::new(Arc::clone(&activity), PATIENCE);
         assert_eq!(watch.tick(), Verdict::GoOn);
         assert_eq!(verdict(&mut watch, || read(&activity)), (4, Verdict::Cut));
+    }
+
+    #[test]
+    fn http2_is_what_begins_with_all_of_its_preface_in_whatever_pieces() {
+        let is_http2 = |pieces: &[&[u8]]| {
+            let mut counted = Counted::new((), Arc::new(Activity::default()));
+            for piece in pieces {
+                if let Some(expected) = counted.preface {
+                    counted.compare(expected, piece);
+                }
+            }
+            counted.activity.is_http2.load(Ordering::Relaxed)
+        };
+        for at in 0..PREFACE.len() {
+            let (first, second) = PREFACE.split_at(at);
+            assert!(is_http2(&[first, second]) && is_http2(&[first, second, b"more"]));
+            assert!(is_http2(&[first, &[second, b"more"].concat()]));
+            assert!(!is_http2(&[first]) && !is_http2(&[first, b"GET / HTTP/1.1\r\n\r\n"]));
+            assert!(!is_http2(&[first, b"GET", PREFACE]));
+        }
     }
 
     #[test]
