@@ -125,7 +125,7 @@ fn check_address(report: &mut Report, config: &Config, running: bool) {
     let name = "the address can be listened on";
     match TcpListener::bind(config.listen) {
         Ok(_) if config.listen.ip().is_loopback() || config.tls.is_some() => {
-            report.passed(name, config.listen.to_string())
+            report.passed(name, config.listen.to_string());
         }
         Ok(_) => {
             report.passed(name, config.listen.to_string());
