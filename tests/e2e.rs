@@ -23,6 +23,8 @@ mod described;
 mod http;
 #[path = "e2e/process.rs"]
 mod process;
+#[path = "e2e/signing.rs"]
+mod signing;
 
 #[path = "e2e/bundles.rs"]
 mod bundles;
