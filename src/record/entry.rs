@@ -3,7 +3,6 @@
 //! A leaf is canonical JSON (RFC 8785) of at most 65,535 bytes. It holds integers, closed enumerations, salted
 //! digests and ids that the service made; names and free text live in encrypted payloads.
 
-use base64::DecodeSliceError;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -12,6 +11,7 @@ use super::canonical::{CanonicalError, is_canonical, to_jcs};
 use super::decision::Outcome;
 use super::field_tree::Commitment;
 use super::limits;
+pub use super::session_tag::SessionTag;
 use super::time::Timestamp;
 use crate::merkle::Hash;
 
@@ -318,38 +318,6 @@ pub enum Operation {
 pub enum PolicyMode {
     /// Its decisions hold.
     Enforce,
-}
-
-/// Keyed tag of an agent's session: 16 bytes, base64. Whoever has no session key cannot guess the session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct SessionTag(pub [u8; 16]);
-
-impl Serialize for SessionTag {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        use base64::Engine as _;
-        let mut text = [0; 24];
-        let written = base64::engine::general_purpose::STANDARD.encode_slice(self.0, &mut text);
-        let length = written.map_err(serde::ser::Error::custom)?;
-        let text = text.get(..length).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default();
-        serializer.serialize_str(text)
-    }
-}
-
-impl<'de> Deserialize<'de> for SessionTag {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        use base64::Engine as _;
-        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        // Two more than a tag: what 24 characters can hold at most.
-        let mut decoded = [0; 18];
-        let length = base64::engine::general_purpose::STANDARD.decode_slice(text.as_bytes(), &mut decoded);
-        match (length, decoded.first_chunk()) {
-            (Ok(16), Some(tag)) => Ok(Self(*tag)),
-            (Ok(_) | Err(DecodeSliceError::OutputSliceTooSmall), _) => {
-                Err(serde::de::Error::custom("the session tag is not 16 bytes"))
-            }
-            (Err(_), _) => Err(serde::de::Error::custom("the session tag is not base64")),
-        }
-    }
 }
 
 /// Why bytes are not an entry.

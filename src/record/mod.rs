@@ -24,5 +24,6 @@ pub mod field_tree;
 pub mod intent;
 pub mod json;
 pub mod limits;
+mod session_tag;
 pub mod statement;
 pub mod time;
