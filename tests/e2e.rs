@@ -23,7 +23,11 @@ mod described;
 mod http;
 #[path = "e2e/process.rs"]
 mod process;
+#[path = "e2e/signing.rs"]
+mod signing;
 
+#[path = "e2e/backups.rs"]
+mod backups;
 #[path = "e2e/bundles.rs"]
 mod bundles;
 #[path = "e2e/crash.rs"]

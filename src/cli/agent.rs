@@ -17,33 +17,45 @@ pub(super) fn run(what: &Agent) -> Result<ExitCode, Failure> {
         return Err(Failure::new(format!("{name:?} is no agent's name"), hint));
     }
     match what {
-        Agent::Add { name, roles, public_key, connection } => {
+        Agent::Add { name, roles, public_key, json, connection } => {
             let body = json!({ "name": name, "roles": roles, "public_key": public_key });
-            print_token(&post(connection, "/v1/agents", &body)?)
+            print_token(&post(connection, "/v1/agents", &body)?, *json)
         }
-        Agent::Rotate { name, public_key, connection } => {
+        Agent::Rotate { name, public_key, json, connection } => {
             let body = json!({ "public_key": public_key });
-            print_token(&post(connection, &format!("/v1/agents/{name}/rotate"), &body)?)
+            print_token(&post(connection, &format!("/v1/agents/{name}/rotate"), &body)?, *json)
         }
-        Agent::Revoke { name, connection } => {
-            post(connection, &format!("/v1/agents/{name}/revoke"), &json!({}))?;
+        Agent::Revoke { name, json, connection } => {
+            let revoked = post(connection, &format!("/v1/agents/{name}/revoke"), &json!({}))?;
+            if *json {
+                data(&with_schema(&revoked));
+            }
             status(&format!("{name} is revoked: its token is refused from now on"));
             Ok(ExitCode::SUCCESS)
         }
-        Agent::List { connection } => list(connection),
+        Agent::List { json, connection } => list(connection, *json),
     }
 }
 
-/// The token alone on stdout, so that it can be captured and nothing else is.
-fn print_token(answer: &Value) -> Result<ExitCode, Failure> {
+/// What the service says of an agent, on one line: `schemas/agent.schema.json`.
+fn with_schema(agent: &Value) -> String {
+    let mut shown = agent.clone();
+    if let Some(members) = shown.as_object_mut() {
+        members.insert("schema".to_owned(), "foreseal.agent.v1".into());
+    }
+    shown.to_string()
+}
+
+/// The token alone on stdout, so that it can be captured and nothing else is; or all that was answered.
+fn print_token(answer: &Value, json: bool) -> Result<ExitCode, Failure> {
     let token = answer.get("token").and_then(Value::as_str);
     let token = token
         .ok_or_else(|| Failure::new("the answer holds no token", "check that --url is a Foreseal service"))?;
-    data(token);
+    data(&if json { with_schema(answer) } else { token.to_owned() });
     Ok(ExitCode::SUCCESS)
 }
 
-fn list(connection: &Connection) -> Result<ExitCode, Failure> {
+fn list(connection: &Connection, json: bool) -> Result<ExitCode, Failure> {
     let remote = connect(connection)?;
     let mut after = None;
     loop {
@@ -51,7 +63,7 @@ fn list(connection: &Connection) -> Result<ExitCode, Failure> {
         let answer = accepted(connection, remote.get(&format!("/v1/agents{query}")))?;
         let agents = answer.get("agents").and_then(Value::as_array).cloned().unwrap_or_default();
         for agent in &agents {
-            data(&agent.to_string());
+            data(&if json { with_schema(agent) } else { agent.to_string() });
         }
         match agents.last().and_then(|agent| agent.get("index")).and_then(Value::as_u64) {
             Some(last) => after = Some(last),

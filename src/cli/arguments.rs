@@ -50,6 +50,38 @@ pub(super) enum Command {
     Bench(super::bench::Bench),
 }
 
+impl Command {
+    /// Whether JSON was asked for: then what goes wrong is JSON too.
+    pub(super) fn json(&self) -> bool {
+        match self {
+            #[cfg(feature = "server")]
+            Self::Init(Init { json, .. })
+            | Self::Config(ConfigCommand::Check { json, .. })
+            | Self::Agent(
+                Agent::Add { json, .. }
+                | Agent::Rotate { json, .. }
+                | Agent::Revoke { json, .. }
+                | Agent::List { json, .. },
+            )
+            | Self::Submit(Submit { json, .. })
+            | Self::Export(Export { what: None, bundle: ExportBundle { json, .. } }) => *json,
+            Self::Verify(
+                Verify::Receipt { json, .. } | Verify::Bundle { json, .. } | Verify::Consistency { json, .. },
+            )
+            | Self::Audit(Audit { json, .. })
+            | Self::Inspect(Inspect { json, .. })
+            | Self::Fsck(Fsck { json, .. })
+            | Self::Export(Export { what: Some(ExportWhat::Tiles(ExportTiles { json, .. })), .. }) => *json,
+            #[cfg(not(feature = "server"))]
+            Self::Export(Export { what: None }) => false,
+            #[cfg(feature = "server")]
+            Self::Bench(what) => what.json(),
+            #[cfg(feature = "server")]
+            Self::Serve(_) | Self::Demo(_) => false,
+        }
+    }
+}
+
 #[cfg(feature = "server")]
 #[derive(Debug, Args)]
 pub(super) struct Init {
@@ -141,6 +173,9 @@ pub(super) enum Agent {
         /// Its Ed25519 public key (base64 of 32 bytes); then its intents must be signed
         #[arg(long, value_name = "KEY")]
         public_key: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         connection: Connection,
     },
@@ -151,6 +186,9 @@ pub(super) enum Agent {
         /// Its new Ed25519 public key (base64 of 32 bytes)
         #[arg(long, value_name = "KEY")]
         public_key: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         connection: Connection,
     },
@@ -158,11 +196,17 @@ pub(super) enum Agent {
     Revoke {
         /// Its name
         name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         connection: Connection,
     },
-    /// List the registered agents
+    /// List the registered agents, one a line
     List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         connection: Connection,
     },
@@ -173,6 +217,9 @@ pub(super) enum Agent {
 pub(super) struct Submit {
     /// A file with one intent or one a line, or - for standard input
     pub(super) file: PathBuf,
+    /// Print what became of each intent, not answers alone; JSON, one a line
+    #[arg(long)]
+    pub(super) json: bool,
     #[command(flatten)]
     pub(super) connection: Connection,
 }
@@ -199,6 +246,9 @@ pub(super) struct ExportBundle {
     /// The tlog-policy file to verify the received bundle against
     #[arg(long, env = "FORESEAL_TRUST", value_name = "FILE")]
     pub(super) trust: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
     #[command(flatten)]
     pub(super) connection: Connection,
 }
@@ -328,6 +378,9 @@ pub(super) struct Inspect {
     /// The leaf to show, of a data directory
     #[arg(long, value_name = "N")]
     pub(super) index: Option<u64>,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -193,11 +193,22 @@ impl Packs {
         files.iter().try_for_each(|file| file.sync_data())
     }
 
+    /// Whether there is a place with packs at all: a backup may leave it out, and the next start makes it again.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn are_there(&self) -> io::Result<bool> {
+        self.disk.exists(&self.directory)
+    }
+
     /// Names and lengths of the files there are, for `fsck`.
     ///
     /// # Errors
     /// What the system says.
     pub fn lengths(&self) -> io::Result<Vec<(String, u64)>> {
+        if !self.are_there()? {
+            return Ok(Vec::new());
+        }
         let names = self.disk.read_dir(&self.directory)?;
         names
             .into_iter()

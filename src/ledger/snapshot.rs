@@ -98,11 +98,14 @@ pub fn write(
     Ok(())
 }
 
-/// Snapshot files, oldest first.
+/// Snapshot files, oldest first; none where there is no place for them.
 ///
 /// # Errors
 /// What the system says.
 pub fn list(disk: &dyn Disk, directory: &Path) -> io::Result<Vec<PathBuf>> {
+    if !disk.exists(directory)? {
+        return Ok(Vec::new());
+    }
     let mut names = disk.read_dir(directory)?;
     names.retain(|name| name.ends_with(".snap"));
     names.sort();

@@ -108,15 +108,16 @@ impl Service {
         if asked.from >= asked.to {
             return Err(ServiceError::new(ErrorCode::MalformedRequest, "/from: must be below /to"));
         }
-        if asked.to > size {
-            let detail = format!("/to: the log has size {size}");
-            return Err(ServiceError::new(ErrorCode::NotInLog, detail));
-        }
+        // First, because waiting for the log to grow would not help.
         if asked.to - asked.from > limits::EXPORT_RANGE_MAX_ENTRIES as u64 {
             return Err(too_large(format!(
                 "the range has more than {} leaves",
                 limits::EXPORT_RANGE_MAX_ENTRIES
             )));
+        }
+        if asked.to > size {
+            let detail = format!("/to: the log has size {size}");
+            return Err(ServiceError::new(ErrorCode::NotInLog, detail));
         }
         Ok(Scope { from: asked.from, to: asked.to })
     }

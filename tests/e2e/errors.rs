@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::agents::{allowed, kinds, leaves, new_id};
 use super::http::{Client, Reply, Request};
 use super::process::{Home, Server};
-use super::signed::{Signer, sign};
+use super::signing::{Signer, sign};
 
 /// Codes that the table of this file does not provoke, and why.
 const NOT_PROVOKED_HERE: &[(ErrorCode, &str)] = &[
@@ -24,7 +24,6 @@ const NOT_PROVOKED_HERE: &[(ErrorCode, &str)] = &[
         ErrorCode::BodyTooSlow,
         "takes 10 s: a_request_that_never_ends_is_ended_and_does_not_hold_up_the_end, below",
     ),
-    (ErrorCode::ExportTooLarge, "needs a million leaves, or 20,000 documents"),
     (ErrorCode::TooManyAgents, "needs 100,000 registrations"),
     (ErrorCode::Overloaded, "needs 64 MiB of bodies, or 4,096 intents in hand at once: listening.rs"),
     (
@@ -100,7 +99,7 @@ impl Stage {
     }
 
     fn signed(&self, change: impl FnOnce(&mut Value)) -> Request {
-        let mut intent = super::signed::signable("signer");
+        let mut intent = super::signing::signable("signer");
         change(&mut intent);
         sign(&self.key, &intent).request()
     }
@@ -217,6 +216,7 @@ fn of_the_rest(s: &Stage) -> Vec<Case<'_>> {
     use ErrorCode as E;
     let agents = |body: Value| Request::post("/v1/agents", body.to_string());
     let policies = |files: Value| Request::post("/v1/policies", json!({ "files": files }).to_string());
+    let exports = |body: Value| Request::post("/v1/exports", body.to_string());
     let weak = "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
     vec![
         (E::Forbidden, &s.bot, agents(json!({ "name": "mine" })), "operator"),
@@ -250,6 +250,10 @@ fn of_the_rest(s: &Stage) -> Vec<Case<'_>> {
             policies(json!({ "a.cedar": "permit (principal, action, resource);" })),
             "@id",
         ),
+        // One leaf too many, whether or not the log has them.
+        (E::ExportTooLarge, &s.operator, exports(json!({ "from": 0, "to": 1_000_001 })), "1000000 leaves"),
+        (E::ExportTooLarge, &s.operator, exports(json!({ "from": 7, "to": 1_000_008 })), "1000000 leaves"),
+        (E::NotInLog, &s.operator, exports(json!({ "from": 0, "to": 1_000_000 })), "the log has size"),
         (E::NotFound, &s.stranger, Request::get("/v1/nothing"), "/v1/nothing"),
         (E::NotFound, &s.stranger, Request::new("DELETE", "/"), "/"),
         (E::MethodNotAllowed, &s.bot, Request::new("DELETE", "/v1/intents"), "DELETE"),

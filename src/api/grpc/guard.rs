@@ -1,4 +1,4 @@
-//! What stands before the services: what is no gRPC, who may ask, and how much is read of a message.
+//! What stands before the services: who may ask, and how much is read of a message.
 //!
 //! The library reads and decodes a message before it calls a service. So the credential is looked at here first, and the
 //! bytes of a message come out of the room that all bodies share, as they arrive.
@@ -6,13 +6,11 @@
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Request, State};
-use axum::http::{Method, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use http_body::{Frame, SizeHint};
 use tonic::Status;
 use tonic::server::NamedService;
@@ -22,13 +20,8 @@ use super::log::Log;
 use super::status::{ended, status};
 use super::v1::intent_service_server::IntentServiceServer;
 use super::v1::log_service_server::LogServiceServer;
-use crate::api::http::Problem;
 use crate::api::http::credentials::bearer;
-use crate::record::limits;
-use crate::service::{ErrorCode, Room, Service, ServiceError};
-
-/// From the head of a call to its answer, where neither is a stream.
-const CALL_TIMEOUT: Duration = Duration::from_millis(limits::REQUEST_MAX_MS);
+use crate::service::{Room, Service, ServiceError};
 
 /// Whether a call is a stream in one direction or both: it may last, and its own rules bound it.
 pub(in crate::api) fn is_stream(path: &str) -> bool {
@@ -36,21 +29,8 @@ pub(in crate::api) fn is_stream(path: &str) -> bool {
     matches!(method, "SubmitStream" | "Follow" | "Watch" | "ServerReflectionInfo")
 }
 
-/// Refuses what is no gRPC as the specification asks for it, with 415 (over HTTP these paths are nothing else), and what
-/// can be refused before a message is read.
+/// Refuses what can be refused before a message is read.
 pub(super) async fn guard(State(service): State<Arc<Service>>, request: Request, next: Next) -> Response {
-    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let is_grpc = content_type.and_then(|said| said.strip_prefix("application/grpc"));
-    if !is_grpc.is_some_and(|rest| rest.is_empty() || rest.starts_with(['+', ';'])) {
-        return Problem(
-            ServiceError::new(ErrorCode::UnsupportedMediaType, "this path takes application/grpc alone")
-                .hint("use a gRPC client, or the HTTP interface at /docs"),
-        )
-        .into_response();
-    }
-    if request.method() != Method::POST {
-        return Problem(ServiceError::new(ErrorCode::MethodNotAllowed, "gRPC is POST")).into_response();
-    }
     if let Err(error) = check(&service, &request) {
         return status(&service, &error).into_http();
     }
@@ -61,13 +41,7 @@ pub(super) async fn guard(State(service): State<Arc<Service>>, request: Request,
     let held = Held::default();
     let (theirs, of_body) = (Arc::clone(&service), held.clone());
     let request = request.map(|body| Body::new(Metered { body, service: theirs, held: of_body }));
-    match tokio::time::timeout(CALL_TIMEOUT, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => {
-            let detail = format!("no answer within {} s", CALL_TIMEOUT.as_secs());
-            status(&service, &ServiceError::new(ErrorCode::TimedOut, detail)).into_http()
-        }
-    }
+    next.run(request).await
 }
 
 /// What is known before the message is.

@@ -8,10 +8,12 @@
 //!
 //! Invariants:
 //! - An answer over gRPC holds the bytes that HTTP answers for the same id.
-//! - Every error of the service has its stable code in the metadata; the one table of statuses is [`status_of`]. What is
-//!   no message of the interface is refused by the gRPC library, without one.
+//! - Every refusal has its stable code in the metadata, also those of the gRPC library; the one table of statuses is
+//!   [`status_of`].
+//! - No call outlives the time that its client grants it.
 //! - What a stream holds in memory is bounded, whatever its client does or leaves undone.
 
+mod deadline;
 mod follow;
 pub(super) mod guard;
 mod health;
@@ -25,8 +27,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::middleware;
-use axum::response::IntoResponse;
+use axum::http::{HeaderMap, Method, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::server::NamedService;
 use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
@@ -36,6 +39,7 @@ pub use status::status_of;
 
 use self::v1::intent_service_server::IntentServiceServer;
 use self::v1::log_service_server::LogServiceServer;
+use crate::api::http::Problem;
 use crate::record::limits;
 use crate::service::{ErrorCode, Service, ServiceError};
 
@@ -85,7 +89,10 @@ pub(super) fn routes(service: &Arc<Service>) -> Router<Arc<Service>> {
     let router = add(router, reflection);
     // What clients older than v1 ask, among them the one for Python.
     let router = add(router, reflection_v1alpha);
-    router.layer(middleware::from_fn_with_state(Arc::clone(service), guard::guard))
+    // From the inside out: what may be read of a message, how long it may take, and whether it is gRPC at all.
+    let guarded = middleware::from_fn_with_state(Arc::clone(service), guard::guard);
+    let in_time = middleware::from_fn_with_state(Arc::clone(service), deadline::keep);
+    router.layer(guarded).layer(in_time).layer(middleware::from_fn(only_grpc))
 }
 
 fn add<S>(router: Router<Arc<Service>>, server: S) -> Router<Arc<Service>>
@@ -119,4 +126,30 @@ fn reflection() -> (
         builder().build_v1alpha().expect("descriptors of this build"),
     );
     built
+}
+
+/// Whether the body of a request is said to be gRPC.
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let rest = content_type.and_then(|said| said.strip_prefix("application/grpc"));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['+', ';']))
+}
+
+/// The answer to a call of a service that is not there, if it is one.
+pub(super) fn no_service(request: &Request) -> Option<Response> {
+    let is_call = request.method() == Method::POST && is_grpc(request.headers());
+    is_call.then(|| status::ended(&status::no_method()).into_http())
+}
+
+/// Refuses what is no gRPC as the specification asks for it: with 415. Over HTTP these paths are nothing else.
+async fn only_grpc(request: Request, next: Next) -> Response {
+    match is_grpc(request.headers()) {
+        true if request.method() == Method::POST => next.run(request).await,
+        true => Problem(ServiceError::new(ErrorCode::MethodNotAllowed, "gRPC is POST")).into_response(),
+        false => Problem(
+            ServiceError::new(ErrorCode::UnsupportedMediaType, "this path takes application/grpc alone")
+                .hint("use a gRPC client, or the HTTP interface at /docs"),
+        )
+        .into_response(),
+    }
 }

@@ -15,6 +15,8 @@ use crate::service::{ErrorCode, SealedState, Service, ServiceError};
 const DETAIL_MAX_CHARS: usize = 1_000;
 /// The domain of [`tonic_types::ErrorInfo`].
 const DOMAIN: &str = "foreseal";
+/// The metadata that carries the stable code.
+const CODE: &str = "foreseal-code";
 /// How long to wait before trying again, where trying again may help: what `Retry-After` says over HTTP.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
@@ -28,15 +30,15 @@ pub const fn status_of(code: ErrorCode) -> Code {
         | ErrorCode::InvalidPolicy
         | ErrorCode::TooLarge
         | ErrorCode::UriTooLong
-        | ErrorCode::ExportTooLarge
-        | ErrorCode::UnsupportedMediaType => Code::InvalidArgument,
+        | ErrorCode::ExportTooLarge => Code::InvalidArgument,
         ErrorCode::Unauthenticated | ErrorCode::SignatureRequired | ErrorCode::SignatureInvalid => {
             Code::Unauthenticated
         }
         ErrorCode::Forbidden | ErrorCode::AgentMismatch => Code::PermissionDenied,
         ErrorCode::NotFound => Code::NotFound,
         ErrorCode::NotInLog => Code::OutOfRange,
-        ErrorCode::MethodNotAllowed => Code::Unimplemented,
+        // A compressed message, too: so the protocol has it.
+        ErrorCode::MethodNotAllowed | ErrorCode::UnsupportedMediaType => Code::Unimplemented,
         ErrorCode::IdReused | ErrorCode::NameTaken => Code::AlreadyExists,
         ErrorCode::IdOutsideWindow | ErrorCode::CreatedOutsideWindow | ErrorCode::AmbiguousId => {
             Code::FailedPrecondition
@@ -84,6 +86,37 @@ pub(super) fn status(service: &Service, error: &ServiceError) -> Status {
     ended(error)
 }
 
+/// Neither the path's service nor its method, as far as gRPC is concerned.
+pub(super) fn no_method() -> ServiceError {
+    ServiceError::new(ErrorCode::MethodNotAllowed, "there is no such method")
+        .hint("proto/foreseal/v1 has the methods, and reflection too")
+}
+
+/// A refusal by the gRPC library as one of the service's own: what is no message of the interface. `None` for what has its
+/// code, or is no refusal of a request.
+pub(super) fn named(service: &Service, refused: &Status, is_compressed: bool) -> Option<Status> {
+    if refused.metadata().contains_key(CODE) {
+        return None;
+    }
+    let error = match refused.code() {
+        Code::OutOfRange | Code::ResourceExhausted => {
+            ServiceError::new(ErrorCode::TooLarge, refused.message())
+        }
+        Code::Internal => ServiceError::new(ErrorCode::MalformedRequest, refused.message()),
+        Code::Unimplemented if is_compressed => {
+            ServiceError::new(ErrorCode::UnsupportedMediaType, refused.message())
+        }
+        Code::Unimplemented => no_method(),
+        _ => return None,
+    };
+    let mut named = status(service, &error);
+    if is_compressed {
+        // The protocol asks to say what would be read.
+        named.metadata_mut().insert("grpc-accept-encoding", AsciiMetadataValue::from_static("identity"));
+    }
+    Some(named)
+}
+
 /// An error as the end of a stream.
 pub(super) fn ended(error: &ServiceError) -> Status {
     let code = error.code;
@@ -104,7 +137,7 @@ pub(super) fn ended(error: &ServiceError) -> Status {
     let mut metadata = MetadataMap::new();
     for (name, value) in said {
         let key = match name {
-            "code" => "foreseal-code",
+            "code" => CODE,
             "sealed" => "foreseal-sealed",
             "retry" => "foreseal-retry",
             _ => "foreseal-hint",

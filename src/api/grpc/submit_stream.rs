@@ -11,8 +11,9 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 use zeroize::Zeroizing;
 
-use super::messages::{in_time, sealed, submission};
-use super::status::{ended, message};
+use super::deadline::in_time;
+use super::messages::{sealed, submission};
+use super::status::{ended, message, named};
 use super::v1::submit_stream_response::Result as Fate;
 use super::v1::{Submission, SubmitStreamRequest, SubmitStreamResponse};
 use crate::record::limits;
@@ -64,7 +65,7 @@ async fn take(
         let next = match next {
             Ok(Some(next)) => next.submission,
             Ok(None) => return,
-            Err(status) => break status,
+            Err(status) => break named(&service, &status, false).unwrap_or(status),
         };
         // What is over the limit is refused in its turn; until then it takes the whole window.
         let length = next.as_ref().map_or(0, |next| next.declared.len()).min(limits::STREAM_WINDOW_MAX_BYTES);

@@ -69,7 +69,10 @@ async fn time_out(request: Request, next: Next) -> Response {
     }
 }
 
-async fn no_route(request: Request) -> Problem {
+async fn no_route(request: Request) -> Response {
+    if let Some(refused) = crate::api::grpc::no_service(&request) {
+        return refused;
+    }
     let path = request.uri().path();
     let error = ServiceError::new(ErrorCode::NotFound, format!("there is no {}", shown(path)));
     let is_slashed = path.len() > 1 && path.ends_with('/');
@@ -78,6 +81,7 @@ async fn no_route(request: Request) -> Problem {
     } else {
         error.hint("GET /docs lists what there is")
     })
+    .into_response()
 }
 
 async fn no_method(request: Request) -> Problem {
