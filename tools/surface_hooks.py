@@ -1,7 +1,8 @@
 """What a JSON Schema cannot say of a body, put right in bodies that are meant to be good.
 
 An intent's agent is the one whose token is sent, the ids of its calls differ, `after` names calls of the same intent that
-come before, its date is in the calendar; a public key is a point of the curve; a policy loads. Bodies that are meant to
+come before, its date is in the calendar; a public key is a point of the curve; a policy loads; a range has no more leaves
+than a bundle takes. Bodies that are meant to
 be bad are left as they are.
 """
 import base64, datetime, os, pathlib
@@ -46,6 +47,8 @@ def export(body):
         body["reveal"] = ["all"] if body["reveal"] else []
     if body["from"] >= body["to"]:
         body["from"], body["to"] = 0, 1
+    # docs/limits.md: a bundle holds at most a million leaves.
+    body["to"] = min(body["to"], body["from"] + 1_000_000)
 
 
 def policy(body):
