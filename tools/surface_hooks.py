@@ -2,8 +2,7 @@
 
 An intent's agent is the one whose token is sent, the ids of its calls differ, `after` names calls of the same intent that
 come before, its date is in the calendar; a public key is a point of the curve; a policy loads; a range has no more leaves
-than a bundle takes. Bodies that are meant to
-be bad are left as they are.
+than a bundle takes. Bodies that are meant to be bad are left as they are.
 """
 import base64, datetime, os, pathlib
 import schemathesis
