@@ -147,7 +147,7 @@ fn entries_are_read_as_these_bytes_and_written_as_them() {
         }
         understood += usize::from(!matches!(entry, Entry::Unknown { .. }));
     }
-    assert_eq!(understood, 14);
+    assert_eq!(understood, 22);
     for case in list(&v, "/refused") {
         let bytes = text(case, "/entry").as_bytes();
         assert!(Entry::parse(bytes).is_err(), "{} was taken", text(case, "/about"));
@@ -198,6 +198,10 @@ fn records_are_committed_to_and_folded() {
         assert_eq!(registry.holder(token(1)), agent(2, 7, 2), "leaf {index}");
         assert_eq!(registry.holder(token(2)), agent(7, usize::MAX, 2), "leaf {index}");
         assert_eq!(registry.holder(token(3)), agent(3, 10, 3), "leaf {index}");
+        let application = (14..21).contains(&index).then_some(Holder::Application(14));
+        assert_eq!(registry.holder(token(4)), application, "leaf {index}");
+        let server = (15..20).contains(&index).then_some(Holder::ToolServer(15));
+        assert_eq!(registry.holder(token(5)), server, "leaf {index}");
     }
     assert_eq!(state.registry.agent(2).unwrap().roles, ["mail", "support"], "sorted when folded");
     assert_eq!(state.registry.policy().unwrap().digest, text(&v, "/bundle/digest"));

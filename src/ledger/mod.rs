@@ -62,6 +62,8 @@ pub mod snapshot;
 pub mod state;
 #[cfg(feature = "server")]
 mod steady_clock;
+#[cfg(feature = "server")]
+mod testimony;
 pub mod tiles;
 
 #[cfg(feature = "server")]
@@ -83,8 +85,10 @@ pub use open_error::OpenError;
 #[cfg(feature = "server")]
 pub(crate) use running::Threads;
 #[cfg(feature = "server")]
-pub use running::{Admission, Found, Ledger};
+pub use running::{Admission, Found, Kept, Ledger};
 #[cfg(feature = "server")]
 pub use sequencer::{Accepted, Admitted, IntentReply, VerifiedSignature};
 #[cfg(feature = "server")]
 pub use shared::{News, Published};
+#[cfg(feature = "server")]
+pub use testimony::{Heard, Testimony, Told};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::index::{Index, IntentKey, RUN_ROWS, Row};
+use super::index::{Index, IntentKey, RUN_ROWS, Row, key_of};
 use super::keyring::{Ciphertext, Keyring};
 use super::layout::Layout;
 use super::log_key::own_checkpoint;
@@ -38,13 +38,9 @@ impl Replay<'_> {
                 )
                 .into());
             }
-            let record = match &entry {
-                Entry::Operator(operator) => self.record(frame, number, operator.id.as_bytes())?,
-                Entry::Agent(agent) if agent.declared.is_some() => {
-                    self.record(frame, number, agent.id.as_bytes())?
-                }
-                Entry::Policy(policy) => self.record(frame, number, policy.id.as_bytes())?,
-                _ => None,
+            let record = match entry.id().filter(|_| self.state.reads_record_of(&entry)) {
+                Some(id) => self.record(frame, number, id.as_bytes())?,
+                None => None,
             };
             self.state.apply(&entry, record.as_deref())?;
             entries.push(bytes.into());
@@ -107,14 +103,11 @@ pub(super) fn catch_up(
     Ok(count)
 }
 
-/// The index rows of a frame's intents.
+/// The index rows of a frame's entries.
 pub(super) fn rows_of(position: Position, frame: &FrameView) -> impl Iterator<Item = (IntentKey, Row)> {
     let entries = (frame.header().first_index..).zip(frame.entries());
-    entries.filter_map(move |(index, bytes)| match Entry::parse(bytes) {
-        Ok(Entry::Intent(intent)) => {
-            let key = IntentKey { id: intent.id, agent: intent.agent };
-            Some((key, Row { index, frame: Some(position) }))
-        }
-        _ => None,
+    entries.filter_map(move |(index, bytes)| {
+        let key = key_of(&Entry::parse(bytes).ok()?)?;
+        Some((key, Row { index, frame: Some(position) }))
     })
 }

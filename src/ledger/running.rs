@@ -19,6 +19,7 @@ use super::measures::Measures;
 use super::payload::Payload;
 use super::sequencer::{Admitted, Command, IntentReply};
 use super::shared::{News, Published, Shared};
+use super::testimony::{Heard, Testimony};
 use crate::disk::DiskLock;
 use crate::evidence::Receipt;
 use crate::journal::{FrameView, ReadError, SegmentReader};
@@ -27,7 +28,7 @@ use crate::merkle::{
     verify_inclusion,
 };
 use crate::note::{Checkpoint, SignedNote, VerifierKey};
-use crate::record::entry::{Entry, IntentEntry, RefusedCounts};
+use crate::record::entry::{Entry, IntentEntry, RefusedCounts, SessionEntry};
 use crate::record::limits;
 
 /// A running ledger. Dropping it, or [`Ledger::stop`], seals what is in hand and ends the threads.
@@ -60,6 +61,20 @@ pub struct Found {
     pub index: u64,
     /// Its leaf.
     pub entry: IntentEntry,
+    /// The leaf's bytes.
+    pub bytes: Arc<[u8]>,
+    /// Its payload, decrypted.
+    pub payload: Payload,
+    /// The size of the checkpoint that its first receipt was under.
+    pub sealed_size: u64,
+}
+
+/// A sealed entry that has a payload, read back and checked.
+pub struct Kept {
+    /// Its leaf index.
+    pub index: u64,
+    /// The entry.
+    pub entry: Entry,
     /// The leaf's bytes.
     pub bytes: Arc<[u8]>,
     /// Its payload, decrypted.
@@ -187,6 +202,17 @@ impl Ledger {
         }
         let reply = told_once(reply);
         if let Err(unsent) = self.send(Command::Admin(Box::new(admin), reply)) {
+            refuse_unsent(unsent);
+        }
+    }
+
+    /// Seals what an application or a tool server says. `reply` is called once, on another thread.
+    pub fn testify(&self, testimony: Testimony, reply: Reply<Heard>) {
+        if let Some(reason) = self.shared.poisoned() {
+            return reply(Err(LedgerError::Poisoned(reason.to_owned())));
+        }
+        let reply = told_once(reply);
+        if let Err(unsent) = self.send(Command::Testimony(Box::new(testimony), reply)) {
             refuse_unsent(unsent);
         }
     }
@@ -339,7 +365,32 @@ impl Ledger {
     pub fn find_all(&self, id: Uuid) -> Result<Vec<Found>, LedgerError> {
         let rows = self.shared.index.with_id(id, limits::PAGE_MAX_ITEMS);
         let rows = rows.map_err(|e| LedgerError::Damaged(e.to_string()))?;
-        rows.into_iter().filter_map(|(key, row)| self.load(key, row).transpose()).collect()
+        let registry = Arc::clone(&self.published().registry);
+        // What an application said may have the same id.
+        let rows = rows.into_iter().filter(|(key, _)| registry.agent(key.agent).is_some());
+        rows.filter_map(|(key, row)| self.load(key, row).transpose()).collect()
+    }
+
+    /// The session that an application opened under this id, once it is durable: its leaf index and entry.
+    ///
+    /// # Errors
+    /// As [`Ledger::find`].
+    pub fn find_session(
+        &self,
+        id: Uuid,
+        application: u64,
+    ) -> Result<Option<(u64, SessionEntry)>, LedgerError> {
+        let key = IntentKey { id, agent: application };
+        let row = self.shared.index.get(&key).map_err(|e| LedgerError::Damaged(e.to_string()))?;
+        let Some(row) = row else { return Ok(None) };
+        let Some(bytes) = self.entry(row.index)? else { return Ok(None) };
+        match Entry::parse(&bytes) {
+            Ok(Entry::Session(entry)) if entry.id == id && entry.application == application => {
+                Ok(Some((row.index, entry)))
+            }
+            // A turn may have that id.
+            _ => Ok(None),
+        }
     }
 
     /// Reads an intent back. The row is a hint: the leaf in the tree, and the frame, must say the same.
@@ -448,6 +499,7 @@ fn refuse_unsent(unsent: TrySendError<Command>) {
     match command {
         Command::Intent(_, reply) => reply(Err(error)),
         Command::Admin(_, reply) => reply(Err(error)),
+        Command::Testimony(_, reply) => reply(Err(error)),
         Command::SealRefused | Command::Stop => {}
     }
 }

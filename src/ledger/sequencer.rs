@@ -17,6 +17,7 @@ use super::keyring::{Ciphertext, random};
 use super::payload::Payload;
 use super::shared::Shared;
 use super::state::{CredentialDigest, State};
+use super::testimony::{Heard, Testimony};
 use crate::merkle::Hash;
 use crate::policy::{AgentFacts, CallView, Claimed, DecideInput, ENGINE_VERSION, Engine, Evaluated};
 use crate::record::decision::Decision;
@@ -33,6 +34,7 @@ use crate::record::time::Timestamp;
 pub(super) enum Command {
     Intent(Box<Admitted>, IntentReply),
     Admin(Box<Admin>, Reply<SealedLeaf>),
+    Testimony(Box<Testimony>, Reply<Heard>),
     /// Seals the counts of refusals, if there are any.
     SealRefused,
     /// Everything before it is decided; the sequencer ends.
@@ -125,6 +127,7 @@ impl Sequencer {
             match command {
                 Command::Intent(admitted, reply) => self.intent(*admitted, reply),
                 Command::Admin(admin, reply) => self.admin(&admin, reply),
+                Command::Testimony(testimony, reply) => self.testimony(&testimony, reply),
                 Command::SealRefused => self.seal_refused(),
                 Command::Stop => break,
             }
@@ -137,13 +140,14 @@ impl Sequencer {
             match command {
                 Command::Intent(_, reply) => reply(Err(LedgerError::Stopping)),
                 Command::Admin(_, reply) => reply(Err(LedgerError::Stopping)),
+                Command::Testimony(_, reply) => reply(Err(LedgerError::Stopping)),
                 Command::SealRefused | Command::Stop => {}
             }
         }
         self.seal_refused();
     }
 
-    fn hand_over(&self, item: Item) {
+    pub(super) fn hand_over(&self, item: Item) {
         // The committer outlives the sequencer; if it does not, it has failed and whoever waits is told by the drop.
         let _ = self.items.send(item);
     }
@@ -282,6 +286,7 @@ impl Sequencer {
             seq: links.next_seq,
             prev: links.last,
             declared: admitted.declared,
+            delta: None,
             evaluation: tree.commitment(),
             signer,
             outcome: decision.outcome,
@@ -355,7 +360,8 @@ impl Sequencer {
         if let Err(error) = self.state.apply(&made.entry, made.record.as_deref()) {
             // What we made does not follow from what we hold: a defect, and nothing may be sealed on top of it.
             self.shared.poison(format!("an entry that does not follow was made: {error}"));
-            return self.refuse(key.is_some(), LedgerError::Damaged(error.to_string()), reply);
+            let intent = matches!(made.entry, Entry::Intent(_));
+            return self.refuse(intent, LedgerError::Damaged(error.to_string()), reply);
         }
         if let Some(key) = key {
             self.shared.index.announce(key, index);

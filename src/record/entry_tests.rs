@@ -5,8 +5,10 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::merkle::Hash;
 use crate::record::canonical::to_jcs;
 use crate::record::chain::{Chain, LinkError};
+use crate::record::decision::Outcome;
 
 fn commitment(byte: u8) -> Commitment {
     Commitment { root: Hash([byte; 32]), log2: byte % 14 }
@@ -65,6 +67,7 @@ fn intent() -> IntentEntry {
         seq: 0,
         prev: None,
         declared: commitment(4),
+        delta: None,
         evaluation: commitment(5),
         signer: None,
         outcome: Outcome::Allow,
@@ -85,13 +88,14 @@ prop_compose! {
         id in any::<u128>(), millis in 0i64..1 << 40, numbers in prop::array::uniform3(0u64..1 << 53),
         session in any::<[u8; 16]>(), prev in prop::option::of(0u64..1 << 53), signer in prop::option::of(0u64..1 << 53),
         outcome in outcome(), expires in prop::option::of(0i64..1 << 40), policy in prop::option::of(0u64..1 << 53),
-        calls in prop::collection::vec((outcome(), any::<[u8; 32]>()), 1..5), roots in any::<[u8; 2]>(),
+        calls in prop::collection::vec((outcome(), any::<[u8; 32]>()), 1..5), roots in any::<[u8; 2]>(), labelled: bool,
     ) -> Entry {
         let calls = calls.into_iter().map(|(outcome, digest)| SealedCall { outcome, digest: Hash(digest) });
         Entry::Intent(IntentEntry {
             id: Uuid::from_u128(id), at: at(millis), agent: numbers[0], session: SessionTag(session), seq: numbers[1],
             prev, signer, outcome, expires: expires.map(at), policy, calls: calls.collect(),
             declared: commitment(roots[0]), evaluation: commitment(roots[1]),
+            delta: labelled.then(|| Delta { labels: vec![Label::Untrusted] }),
             engine: u32::try_from(numbers[2] >> 21).expect("32 bits"), ..intent()
         })
     }
@@ -109,8 +113,62 @@ prop_compose! {
     }
 }
 
+fn application(millis: i64, operation: Operation, application: Option<u64>) -> Entry {
+    Entry::Application(ApplicationEntry {
+        v: ENTRY_VERSION,
+        kind: ApplicationKind::It,
+        id: Uuid::from_u128(6),
+        at: at(millis),
+        operation,
+        application,
+        by: 0,
+        declared: (operation != Operation::Revoke).then(|| commitment(6)),
+    })
+}
+
+fn tool(millis: i64, operation: Operation, tool: Option<u64>) -> Entry {
+    Entry::Tool(ToolEntry {
+        v: ENTRY_VERSION,
+        kind: ToolKind::It,
+        id: Uuid::from_u128(7),
+        at: at(millis),
+        operation,
+        tool,
+        by: 0,
+        declared: (operation != Operation::Revoke).then(|| commitment(7)),
+    })
+}
+
+prop_compose! {
+    /// A session, a turn, an outcome.
+    fn any_of_a_session()(
+        which in 0u8..3, id in any::<u128>(), millis in 0i64..1 << 40, numbers in prop::array::uniform2(0u64..1 << 53),
+        session in any::<[u8; 16]>(), call in 0u32..64, result in any::<[u8; 32]>(), failed: bool, root: u8,
+    ) -> Entry {
+        let (v, id, at) = (ENTRY_VERSION, Uuid::from_u128(id), at(millis));
+        let (session, declared, [one, other]) = (SessionTag(session), commitment(root), numbers);
+        match which {
+            0 => Entry::Session(SessionEntry {
+                v, kind: SessionKind::It, id, at, agent: one, application: other, session, declared,
+            }),
+            1 => Entry::Turn(TurnEntry {
+                v, kind: TurnKind::It, id, at, application: one, opened: other, session, declared,
+            }),
+            _ => Entry::Outcome(OutcomeEntry {
+                v, kind: OutcomeKind::It, id, at, tool: one, intent: other, call, session, declared,
+                status: if failed { OutcomeStatus::Error } else { OutcomeStatus::Ok }, result: Hash(result),
+            }),
+        }
+    }
+}
+
 fn any_entry() -> impl Strategy<Value = Entry> {
     let operation = prop_oneof![Just(Operation::Register), Just(Operation::Rotate), Just(Operation::Revoke)];
+    let change = || {
+        let operation =
+            prop_oneof![Just(Operation::Register), Just(Operation::Rotate), Just(Operation::Revoke)];
+        (0i64..1 << 40, operation, prop::option::of(0u64..1 << 53))
+    };
     let any_agent = (0i64..1 << 40, operation, prop::option::of(0u64..1 << 53), any::<Option<[u8; 32]>>());
     prop_oneof![
         3 => any_intent(),
@@ -118,6 +176,9 @@ fn any_entry() -> impl Strategy<Value = Entry> {
         2 => any_agent.prop_map(|(millis, operation, of, key)| agent(millis, operation, of, key.map(Hash))),
         1 => (0i64..1 << 40, 0u64..1 << 53).prop_map(|(millis, by)| policy(millis, by)),
         1 => any_refused(),
+        1 => change().prop_map(|(millis, operation, of)| application(millis, operation, of)),
+        1 => change().prop_map(|(millis, operation, of)| tool(millis, operation, of)),
+        3 => any_of_a_session(),
     ]
 }
 
@@ -383,6 +444,86 @@ fn each_broken_link_of_a_registration_is_refused() {
     broken(&chain, &stale, "its signer is not agent 2's");
     chain.apply(&agent(6, Operation::Revoke, Some(1), None)).expect("it follows");
     broken(&chain, &Entry::Intent(next()), "agent 1 was revoked before");
-    broken(&chain, &agent(7, Operation::Revoke, Some(1), None), "agent 1 is revoked already");
-    broken(&chain, &agent(7, Operation::Rotate, Some(1), None), "agent 1 is revoked already");
+    broken(&chain, &agent(7, Operation::Revoke, Some(1), None), "agent 1 was revoked before");
+    broken(&chain, &agent(7, Operation::Rotate, Some(1), None), "agent 1 was revoked before");
+}
+
+fn session(millis: i64, application: u64) -> SessionEntry {
+    SessionEntry {
+        v: ENTRY_VERSION,
+        kind: SessionKind::It,
+        id: Uuid::from_u128(8),
+        at: at(millis),
+        agent: 1,
+        application,
+        session: SessionTag([9; 16]),
+        declared: commitment(8),
+    }
+}
+
+fn turn(millis: i64, application: u64, opened: u64) -> Entry {
+    let SessionEntry { v, id, at, session, declared, .. } = session(millis, application);
+    Entry::Turn(TurnEntry { v, kind: TurnKind::It, id, at, application, opened, session, declared })
+}
+
+#[test]
+fn each_broken_link_of_a_session_is_refused() {
+    let mut chain = chain();
+    let open = |millis, application| Entry::Session(session(millis, application));
+    for entry in [application(4, Operation::Register, None), application(4, Operation::Register, None)] {
+        chain.apply(&entry).expect("it follows");
+    }
+    broken(&chain, &open(5, 2), "leaf 2 registers no application");
+    broken(&chain, &Entry::Session(SessionEntry { agent: 4, ..session(5, 4) }), "leaf 4 registers no agent");
+    broken(&chain, &turn(5, 4, 6), "its session is not open");
+    chain.apply(&open(5, 4)).expect("it follows");
+    broken(&chain, &open(6, 4), "its session is open since leaf 6");
+    broken(&chain, &open(6, 5), "its session is open since leaf 6");
+    broken(&chain, &turn(6, 5, 6), "its session is application 4's");
+    broken(&chain, &turn(6, 4, 5), "its session was opened by leaf 6");
+    chain.apply(&turn(6, 4, 6)).expect("it follows");
+    let other = IntentEntry { agent: 2, signer: Some(2), ..next() };
+    broken(&chain, &Entry::Intent(other), "its session is agent 1's");
+    // A day after its last entry it is as good as never opened; so is one whose application or agent has ended.
+    let day = limits::SESSION_IDLE_MAX_MS;
+    let mut later = chain.clone();
+    chain.apply(&turn(6 + day, 4, 6)).expect("it lives");
+    broken(&later, &turn(7 + day, 4, 6), "its session is not open");
+    later.apply(&open(7 + day, 5)).expect("it lapsed");
+    let mut ended = chain.clone();
+    ended.apply(&agent(7 + day, Operation::Revoke, Some(1), None)).expect("it follows");
+    broken(&ended, &turn(8 + day, 4, 6), "its session is not open");
+    chain.apply(&application(7 + day, Operation::Revoke, Some(4))).expect("it follows");
+    broken(&chain, &turn(8 + day, 4, 6), "its session is not open");
+    broken(&chain, &open(8 + day, 4), "application 4 was revoked before");
+    chain.apply(&open(8 + day, 5)).expect("another may open it again");
+}
+
+#[test]
+fn each_broken_link_of_an_outcome_is_refused() {
+    let mut chain = chain();
+    chain.apply(&tool(4, Operation::Register, None)).expect("it follows");
+    let outcome = OutcomeEntry {
+        v: ENTRY_VERSION,
+        kind: OutcomeKind::It,
+        id: Uuid::from_u128(9),
+        at: at(20),
+        tool: 4,
+        intent: 5,
+        call: 0,
+        session: SessionTag([9; 16]),
+        status: OutcomeStatus::Ok,
+        result: Hash([1; 32]),
+        declared: commitment(9),
+    };
+    broken(&chain, &Entry::Outcome(outcome.clone()), "its intent, leaf 5, is not before it");
+    chain.apply(&Entry::Intent(next())).expect("it follows");
+    broken(&chain, &Entry::Outcome(OutcomeEntry { tool: 1, ..outcome.clone() }), "leaf 1 registers no tool");
+    broken(&chain, &Entry::Outcome(OutcomeEntry { call: 64, ..outcome.clone() }), "no intent has a call 64");
+    chain.apply(&Entry::Outcome(outcome.clone())).expect("it follows");
+    chain.apply(&tool(21, Operation::Rotate, Some(4))).expect("it follows");
+    chain.apply(&tool(21, Operation::Revoke, Some(4))).expect("it follows");
+    broken(&chain, &Entry::Outcome(OutcomeEntry { at: at(22), ..outcome }), "tool server 4 was revoked");
+    broken(&chain, &tool(22, Operation::Rotate, Some(4)), "tool server 4 was revoked");
+    broken(&chain, &tool(22, Operation::Rotate, None), "it names no tool server");
 }

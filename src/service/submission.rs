@@ -129,7 +129,7 @@ impl Service {
         headers: &SubmissionHeaders,
     ) -> Result<Prepared, ServiceError> {
         let Caller::Agent { index, name, credential } = caller else {
-            return Err(ServiceError::new(ErrorCode::Forbidden, "an operator submits no intents")
+            return Err(ServiceError::new(ErrorCode::Forbidden, "only an agent submits intents")
                 .hint("use an agent's token: `foreseal agent add NAME` prints one"));
         };
         let intent = Intent::parse(&body).map_err(|error| malformed(&error))?;

@@ -171,7 +171,7 @@ fn of_intents(s: &Stage) -> Vec<Case<'_>> {
             "5 minutes",
         ),
         (E::Unauthenticated, &s.stranger, intents(s.sealed.to_string()), "credential"),
-        (E::Forbidden, &s.operator, intents(s.sealed.to_string()), "operator submits no intents"),
+        (E::Forbidden, &s.operator, intents(s.sealed.to_string()), "only an agent submits intents"),
         (E::AgentMismatch, &s.twin, intents(s.sealed.to_string()), "\"bot\""),
         (
             E::IdReused,

@@ -66,6 +66,63 @@ pub(super) fn revoked() -> Value {
     json!({ "agent": "payments-bot", "index": 9, "revoked": true })
 }
 
+fn party(name: &str, token: Option<&str>, revoked: bool) -> Value {
+    let mut party = json!({ "name": name, "index": 3, "revoked": revoked });
+    if let (Some(token), Some(members)) = (token, party.as_object_mut()) {
+        members.insert("token".to_owned(), token.into());
+    }
+    party
+}
+
+pub(super) fn new_party() -> Value {
+    json!({ "name": "helpdesk" })
+}
+
+pub(super) fn registered_application() -> Value {
+    party("helpdesk", Some("fsp_an-example-and-nobody-s-token"), false)
+}
+
+pub(super) fn registered_server() -> Value {
+    party("mail", Some("fst_an-example-and-nobody-s-token"), false)
+}
+
+pub(super) fn revoked_application() -> Value {
+    party("helpdesk", None, true)
+}
+
+pub(super) fn revoked_server() -> Value {
+    party("mail", None, true)
+}
+
+pub(super) fn applications() -> Value {
+    json!({ "applications": [party("helpdesk", None, false)] })
+}
+
+pub(super) fn servers() -> Value {
+    json!({ "tool_servers": [party("mail", None, false)] })
+}
+
+pub(super) fn new_session() -> Value {
+    json!({
+        "agent": "payments-bot", "session": "ticket-4711", "principal": { "id": "alice@example.com", "roles": ["customer"] },
+        "environment": "prod", "words": ["Send the March invoice to bob@example.com, please."],
+    })
+}
+
+pub(super) fn new_turn() -> Value {
+    json!({ "words": ["And a copy to carol@example.com."] })
+}
+
+pub(super) fn new_outcome() -> Value {
+    json!({ "call": "c1", "status": "ok", "result": { "sent": true } })
+}
+
+pub(super) fn sealed_record() -> Value {
+    let answer = answer();
+    let members = ["id", "index", "receipt", "entry", "opening"];
+    members.iter().map(|name| ((*name).to_owned(), answer.get(*name).cloned().unwrap_or_default())).collect()
+}
+
 fn files() -> Value {
     json!({ "rules.cedar": RULE, "tools.json": TOOLS })
 }
