@@ -21,7 +21,7 @@ use crate::merkle::Hash;
 use crate::policy::{AgentFacts, CallView, Claimed, DecideInput, ENGINE_VERSION, Engine, Evaluated};
 use crate::record::decision::Decision;
 use crate::record::entry::{
-    ENTRY_VERSION, Entry, IntentEntry, IntentKind, RefusedEntry, RefusedKind, SealedCall,
+    ENTRY_VERSION, Entry, IntentEntry, IntentKind, RefusedEntry, RefusedKind, SealedCall, changed_call_digest,
 };
 use crate::record::evaluation::document_of;
 use crate::record::field_tree::{Commitment, FieldTree, Seed};
@@ -238,20 +238,22 @@ impl Sequencer {
         let calls: Vec<CallView<'_>> = intent
             .calls
             .iter()
-            .map(|call| CallView { id: &call.id, server: &call.server, tool: &call.tool, args: &call.args })
+            .map(|call| CallView {
+                after: &call.after,
+                ..CallView::new(&call.id, &call.server, &call.tool, &call.args)
+            })
             .collect();
         let count = |length: Option<usize>| u32::try_from(length.unwrap_or(0)).unwrap_or(u32::MAX);
         self.engine.decide(&DecideInput {
-            agent: AgentFacts { name, roles, signed },
-            calls: &calls,
+            atomic: intent.atomic,
             claimed: Claimed {
                 goal_stated: intent.goal.as_ref().is_some_and(|goal| !goal.is_empty()),
                 reasoning_steps: count(intent.reasoning.as_ref().map(Vec::len)),
                 observations: count(intent.observations.as_ref().map(Vec::len)),
+                environment: intent.environment.as_deref(),
+                principal: intent.principal.as_deref(),
             },
-            environment: intent.environment.as_deref(),
-            principal: intent.principal.as_deref(),
-            at: at.as_millis(),
+            ..DecideInput::new(AgentFacts { name, roles, signed }, &calls, at.as_millis())
         })
     }
 
@@ -271,13 +273,14 @@ impl Sequencer {
         let decision = &evaluated.decision;
         let expires =
             decision.expires.and_then(|ms| i64::try_from(ms).ok()).and_then(|ms| at.checked_add_millis(ms));
-        let calls = decision.calls.iter().zip(&admitted.call_digests);
+        let calls = sealed_calls(decision, &admitted)?;
         let entry = Entry::Intent(IntentEntry {
             v: ENTRY_VERSION,
             kind: IntentKind::It,
             id: key.id,
             at,
             agent: key.agent,
+            atomic: admitted.intent.atomic,
             session: self.shared.keyring.session_tag(key.agent, &admitted.intent.session),
             seq: links.next_seq,
             prev: links.last,
@@ -286,9 +289,7 @@ impl Sequencer {
             signer,
             outcome: decision.outcome,
             expires,
-            calls: calls
-                .map(|(call, digest)| SealedCall { outcome: call.outcome, digest: *digest })
-                .collect(),
+            calls,
             policy: self.state.chain.policy(),
             engine: ENGINE_VERSION,
         });
@@ -420,4 +421,19 @@ fn time_of(id: Uuid) -> Option<Timestamp> {
     let (seconds, nanos) = id.get_timestamp()?.to_unix();
     let millis = seconds.checked_mul(1_000)?.checked_add(u64::from(nanos) / 1_000_000)?;
     Timestamp::from_millis(i64::try_from(millis).ok()?).ok()
+}
+
+/// The verdicts as the leaf says them: of a call that was changed, the digest is that of the one that may run.
+fn sealed_calls(decision: &Decision, admitted: &Admitted) -> Result<Vec<SealedCall>, LedgerError> {
+    let calls = decision.calls.iter().zip(&admitted.intent.calls).zip(&admitted.call_digests).zip(0u32..);
+    calls
+        .map(|(((decided, declared), digest), i)| {
+            let digest = match &decided.args {
+                None => *digest,
+                Some(args) => changed_call_digest(&admitted.seed, i, declared, args)
+                    .map_err(|e| LedgerError::TooLarge(e.to_string()))?,
+            };
+            Ok(SealedCall { outcome: decided.outcome, digest })
+        })
+        .collect()
 }

@@ -4,13 +4,16 @@
 //! digests and ids that the service made; names and free text live in encrypted payloads.
 
 use base64::DecodeSliceError;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use uuid::Uuid;
 
-pub use super::call_digest::call_digest;
+pub use super::call_digest::{call_digest, changed_call_digest};
 use super::canonical::{CanonicalError, is_canonical, to_jcs};
 use super::decision::Outcome;
-use super::field_tree::Commitment;
+use super::field_tree::{Commitment, Seed};
+use super::intent::Call;
 use super::limits;
 use super::time::Timestamp;
 use crate::merkle::Hash;
@@ -54,6 +57,10 @@ pub struct IntentEntry {
     pub agent: u64,
     /// When it was decided, by the service's clock; never before the previous leaf's.
     pub at: Timestamp,
+    /// `false` where the agent said that each call stands alone: then a call may run by its own outcome, whatever the
+    /// others' are. Absent means `true`, and is the only way to say it.
+    #[serde(skip_serializing_if = "is_true", default = "always", deserialize_with = "only_false")]
+    pub atomic: bool,
     /// One per declared call, in their order.
     pub calls: Vec<SealedCall>,
     /// Commitment to the declared document.
@@ -89,6 +96,23 @@ pub struct IntentEntry {
     pub v: u8,
 }
 
+fn always() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_true(atomic: &bool) -> bool {
+    *atomic
+}
+
+/// One form for each thing said.
+fn only_false<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    match bool::deserialize(deserializer)? {
+        false => Ok(false),
+        true => Err(D::Error::custom("\"atomic\": true is said by leaving it out")),
+    }
+}
+
 /// The sealed verdict on one call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -97,6 +121,20 @@ pub struct SealedCall {
     pub digest: Hash,
     /// The verdict on this call.
     pub outcome: Outcome,
+}
+
+impl SealedCall {
+    /// Is this the verdict on call `index` of a document with this seed? Of a modified call the digest is that of the
+    /// call with the changed arguments; where they are not known it is not.
+    #[must_use]
+    pub fn is_of(&self, seed: &Seed, index: u32, call: &Call, changed: Option<&Value>) -> bool {
+        let digest = match (self.outcome, changed) {
+            (Outcome::Modify, None) => return false,
+            (Outcome::Modify, Some(args)) => changed_call_digest(seed, index, call, args),
+            _ => call_digest(seed, index, call),
+        };
+        digest.is_ok_and(|digest| digest == self.digest)
+    }
 }
 
 /// Registration of an operator. Leaf 0 is the first.

@@ -104,6 +104,11 @@ def _calls(value, what):
         _members(call, "call %d" % number, {"outcome": _one_of(*STRICTNESS), "digest": _base64(32)})
 
 
+def _false(value, what):
+    if value is not False:
+        raise Invalid("%s is false or absent" % what)
+
+
 def _counts(value, what):
     _members(value, what, dict.fromkeys(REFUSED_STATUS, _index))
 
@@ -113,7 +118,7 @@ MEMBERS = {
     "intent": (
         {"agent": _index, "session": _base64(16), "seq": _index, "declared": _commitment, "evaluation": _commitment,
          "outcome": _one_of(*STRICTNESS), "calls": _calls, "engine": _index},
-        {"prev": _index, "signer": _index, "expires": _time, "policy": _index},
+        {"atomic": _false, "prev": _index, "signer": _index, "expires": _time, "policy": _index},
     ),
     "operator": ({"operation": _one_of("register"), "declared": _commitment}, {}),
     "agent": ({"operation": _one_of("register", "rotate", "revoke"), "by": _index}, {"agent": _index, "declared": _commitment, "key": _base64(32)}),
