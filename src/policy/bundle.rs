@@ -257,6 +257,7 @@ fn validate(
         }
     }
     for rule in rules.values() {
+        faults.extend(lint::transform_faults(rule, tools));
         faults.extend(rule.policy.entity_literals().iter().filter_map(|uid| {
             let tool = scope::id(uid, "Tool").filter(|tool| !tools.contains_key(*tool))?;
             let hint = "register the tool in tools.json, or correct the name: Tool::\"<server>/<tool>\"";

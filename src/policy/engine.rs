@@ -208,7 +208,8 @@ impl Engine {
             let Some(tool) = tool else {
                 return Changed::Failed("nothing is known of an unregistered tool's arguments".to_owned());
             };
-            match transform::apply(transforms.iter().copied(), call.args, tool, &facts.grounding) {
+            let is_grounded = |path: &str| deciding.is_grounded(tool, call.args, path);
+            match transform::apply(transforms.iter().copied(), call.args, tool, &is_grounded) {
                 Err(why) => Changed::Failed(why),
                 Ok(args) if args == *call.args => Changed::Same,
                 Ok(args) => {

@@ -6,8 +6,8 @@
 use std::collections::BTreeSet;
 
 use super::plan::{Plan, PlanState, Standing};
-use super::provenance::{Destinations, FingerprintKey, Grounding, Memory};
-use super::signals::Signals;
+use super::provenance::{FingerprintKey, Grounding, Memory};
+use super::signals::{ShellFacts, Signals, SqlFacts};
 use super::value::{EXACT, Record, Typed};
 
 /// The end user an application says the agent acts for. Never what the agent says.
@@ -138,14 +138,11 @@ pub(super) fn rate(rate: RateFacts) -> Typed {
 
 /// `context.grounding`.
 pub(super) fn grounding(grounding: &Grounding) -> Typed {
-    let destinations = match grounding.destinations {
-        Destinations::None => "none",
-        Destinations::Grounded => "grounded",
-        Destinations::Ungrounded => "ungrounded",
-    };
     record([
-        ("destinations", text(destinations)),
+        ("destinations", text(grounding.destinations.name())),
+        ("full", Typed::Bool(grounding.full)),
         ("payload_tainted", Typed::Bool(grounding.payload_tainted)),
+        ("taint_full", Typed::Bool(grounding.taint_full)),
         ("tainted", texts(&grounding.tainted)),
         ("ungrounded", texts(&grounding.ungrounded)),
         ("user_only", Typed::Bool(grounding.user_only)),
@@ -175,31 +172,42 @@ pub(super) fn signals(signals: &Signals) -> Typed {
         ("over_budget".to_owned(), Typed::Bool(signals.over_budget)),
     ]);
     if let Some(sql) = &signals.sql {
-        attributes.insert(
-            "sql".to_owned(),
-            record([
-                ("ddl", Typed::Bool(sql.ddl)),
-                ("reads", Typed::Bool(sql.reads)),
-                ("statements", count(i64::from(sql.statements))),
-                ("tables", texts(&sql.tables)),
-                ("unparsed", Typed::Bool(sql.unparsed)),
-                ("writes", Typed::Bool(sql.writes)),
-            ]),
-        );
+        attributes.insert("sql".to_owned(), self::sql(sql));
     }
     if let Some(shell) = &signals.shell {
-        attributes.insert(
-            "shell".to_owned(),
-            record([
-                ("destructive", Typed::Bool(shell.destructive)),
-                ("network", Typed::Bool(shell.network)),
-                ("pipe_to_shell", Typed::Bool(shell.pipe_to_shell)),
-                ("programs", texts(&shell.programs)),
-                ("redirects", Typed::Bool(shell.redirects)),
-                ("substitution", Typed::Bool(shell.substitution)),
-                ("unparsed", Typed::Bool(shell.unparsed)),
-            ]),
-        );
+        attributes.insert("shell".to_owned(), self::shell(shell));
     }
     Typed::Record(attributes)
+}
+
+fn sql(sql: &SqlFacts) -> Typed {
+    record([
+        ("comments", Typed::Bool(sql.comments)),
+        ("ddl", Typed::Bool(sql.ddl)),
+        ("escapes", Typed::Bool(sql.escapes)),
+        ("grants", Typed::Bool(sql.grants)),
+        ("reads", Typed::Bool(sql.reads)),
+        ("statements", count(sql.statements)),
+        ("tables", texts(&sql.tables)),
+        ("tautology", Typed::Bool(sql.tautology)),
+        ("unfiltered", Typed::Bool(sql.unfiltered)),
+        ("unparsed", Typed::Bool(sql.unparsed)),
+        ("writes", Typed::Bool(sql.writes)),
+    ])
+}
+
+fn shell(shell: &ShellFacts) -> Typed {
+    record([
+        ("commands", texts(&shell.commands)),
+        ("destructive", Typed::Bool(shell.destructive)),
+        ("dynamic", Typed::Bool(shell.dynamic)),
+        ("network", Typed::Bool(shell.network)),
+        ("pipe_to_shell", Typed::Bool(shell.pipe_to_shell)),
+        ("privileged", Typed::Bool(shell.privileged)),
+        ("programs", texts(&shell.programs)),
+        ("pushes", texts(&shell.pushes)),
+        ("redirects", Typed::Bool(shell.redirects)),
+        ("substitution", Typed::Bool(shell.substitution)),
+        ("unparsed", Typed::Bool(shell.unparsed)),
+    ])
 }

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::json::Strict;
-use super::pattern::Pattern;
-use super::provenance::{Destination, OutputLabels, ValueType};
+use super::argument_path::ArgumentPath;
+use super::provenance::{Destination, OutputLabels, Pattern, ValueType};
 use super::shape::Fields;
-use super::signals::{Grammar, Parse};
+use super::signals::{Language, Parse};
 use crate::record::canonical::to_jcs;
 
 /// Entries of each list of paths.
@@ -54,8 +54,8 @@ pub struct Labels {
     pub destinations: Vec<Destination>,
     /// Does the registry say what the destinations are? Otherwise they are ungrounded.
     pub labelled: bool,
-    /// The arguments that say what goes there, as RFC 6901 paths.
-    pub payload: Vec<String>,
+    /// The arguments that say what goes there.
+    pub payload: Vec<Pattern>,
     /// The arguments in a language with a parser.
     pub parse: Vec<Parse>,
     /// What its output may be believed for, and must be taken as.
@@ -101,34 +101,30 @@ impl DeclaredLabels {
         }
         let mut destinations = Vec::with_capacity(declared.len());
         for place in declared {
-            argument(&place.at, "destinations", fields)?;
-            destinations.push(Destination { kind: kind(&place.kind)?, at: place.at });
+            let at = argument(&place.at, "destinations", fields)?;
+            destinations.push(Destination { at, kind: kind(&place.kind)? });
         }
+        let mut payload = Vec::with_capacity(self.payload.len());
         for path in &self.payload {
-            argument(path, "payload", fields)?;
+            payload.push(argument(path, "payload", fields)?);
         }
         let mut parse = Vec::with_capacity(self.parse.len());
         for DeclaredParse { at, r#as } in self.parse {
-            argument(&at, "parse", fields)?;
-            let r#as = match r#as.as_str() {
-                "sql" => Grammar::Sql,
-                "shell" => Grammar::Shell,
+            let at = argument(&at, "parse", fields)?;
+            let language = match r#as.as_str() {
+                "sql" => Language::Sql,
+                "shell" => Language::Shell,
                 other => {
-                    return Err((
-                        format!("\"parse\" as {other:?} is not known"),
-                        "the languages are sql and shell",
-                    ));
+                    return Err((format!("\"parse\" as {other:?} is not known"), "the languages are sql and shell"));
                 }
             };
-            parse.push(Parse { at, r#as });
+            parse.push(Parse { at, language });
         }
         let mut authoritative = Vec::new();
         for place in self.output.authoritative {
-            // An output may be a list, or a text as a whole: any path will do.
-            if !place.at.is_empty() && !place.at.starts_with("/*") {
-                pattern(&place.at, "authoritative")?;
-            }
-            authoritative.push(Destination { kind: kind(&place.kind)?, at: place.at });
+            // An output may be a list, or one value as a whole: any path will do.
+            let at = pattern(&place.at, "authoritative")?;
+            authoritative.push(Destination { at, kind: kind(&place.kind)? });
         }
         if let Some(region) = &self.region {
             check_region(region)?;
@@ -136,7 +132,7 @@ impl DeclaredLabels {
         Ok(Labels {
             destinations,
             labelled,
-            payload: self.payload,
+            payload,
             parse,
             output: OutputLabels {
                 authoritative,
@@ -159,18 +155,19 @@ fn kind(name: &str) -> Result<ValueType, Wrong> {
 }
 
 fn pattern(path: &str, list: &str) -> Result<Pattern, Wrong> {
-    Pattern::parse(path)
-        .map_err(|why| (format!("{path:?} in {list:?}: {why}"), "write /argument, /list/* or /list/*/member"))
+    let hint = "write /argument, /list/* or /list/*/member";
+    Pattern::parse(path).map_err(|why| (format!("{path:?} in {list:?}: {why}"), hint))
 }
 
 /// The path of an argument that the tool declares.
-fn argument(path: &str, list: &str, fields: Option<&Fields>) -> Result<(), Wrong> {
-    let pattern = pattern(path, list)?;
-    if fields.is_some_and(|fields| !fields.declares(pattern.argument())) {
+fn argument(path: &str, list: &str, fields: Option<&Fields>) -> Result<Pattern, Wrong> {
+    let hint = "write /argument, /list/* or /list/*/member";
+    let argument = ArgumentPath::parse(path).map_err(|why| (format!("{path:?} in {list:?}: {why}"), hint))?;
+    if fields.is_some_and(|fields| !fields.declares(argument.argument())) {
         let message = format!("{path:?} in {list:?} names no argument of \"input\"");
         return Err((message, "correct the path, or declare the argument"));
     }
-    Ok(())
+    pattern(path, list)
 }
 
 fn check_region(region: &str) -> Result<(), Wrong> {

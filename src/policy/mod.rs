@@ -30,7 +30,7 @@ mod json;
 mod labels;
 mod lint;
 mod mention;
-mod pattern;
+mod argument_path;
 mod plan;
 pub mod provenance;
 mod request;

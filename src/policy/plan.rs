@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::pattern::Pattern;
+use super::argument_path::ArgumentPath;
 use super::provenance::FingerprintKey;
 use crate::record::canonical::to_jcs;
 use crate::record::intent::is_id;
@@ -91,9 +91,9 @@ enum Free {
 /// What lies at `at` in the arguments was at `output` in the output of `step`.
 #[derive(Debug, Clone, PartialEq)]
 struct Binding {
-    at: Pattern,
+    at: ArgumentPath,
     step: usize,
-    output: Pattern,
+    output: ArgumentPath,
 }
 
 #[derive(Deserialize)]
@@ -228,7 +228,7 @@ impl DeclaredStep {
         let mut bindings = Vec::new();
         for (to, source) in &self.from {
             let (id, output) = source.split_at(source.find('/').unwrap_or(source.len()));
-            let pattern = |path: &str| Pattern::parse(path).map_err(|problem| wrong(at("from"), problem));
+            let pattern = |path: &str| ArgumentPath::parse(path).map_err(|problem| wrong(at("from"), problem));
             bindings.push(Binding { at: pattern(to)?, step: step(id, "from")?, output: pattern(output)? });
         }
         let free = match &self.free {
@@ -340,14 +340,14 @@ impl PlanState {
 }
 
 /// Is the pattern `/name/*`, and the value an array?
-fn all_items(at: &Pattern, value: &Value) -> bool {
+fn all_items(at: &ArgumentPath, value: &Value) -> bool {
     value.is_array()
-        && Pattern::parse(&format!("{}/*", super::pattern::below("", at.argument())))
+        && ArgumentPath::parse(&format!("{}/*", super::argument_path::below("", at.argument())))
             .is_ok_and(|all| all == *at)
 }
 
 /// Copies of what lies at the places of a pattern.
-fn found(pattern: &Pattern, root: &Value) -> Vec<Value> {
+fn found(pattern: &ArgumentPath, root: &Value) -> Vec<Value> {
     let mut values = Vec::new();
     pattern.visit(root, &mut |_, value| values.push(value.clone()));
     values

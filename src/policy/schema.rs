@@ -97,7 +97,9 @@ fn facts() -> Vec<(&'static str, Value)> {
     ];
     let grounding = [
         ("destinations", string()),
+        ("full", bool()),
         ("payload_tainted", bool()),
+        ("taint_full", bool()),
         ("tainted", strings()),
         ("ungrounded", strings()),
         ("user_only", bool()),
@@ -115,23 +117,21 @@ fn facts() -> Vec<(&'static str, Value)> {
 }
 
 fn signals() -> Vec<(&'static str, Value)> {
-    let sql = [
-        ("ddl", bool()),
-        ("reads", bool()),
-        ("statements", long()),
-        ("tables", strings()),
-        ("unparsed", bool()),
-        ("writes", bool()),
-    ];
-    let shell = [
-        ("destructive", bool()),
-        ("network", bool()),
-        ("pipe_to_shell", bool()),
-        ("programs", strings()),
-        ("redirects", bool()),
-        ("substitution", bool()),
-        ("unparsed", bool()),
-    ];
+    let bools = |names: &[&'static str]| names.iter().map(|name| (*name, bool())).collect::<Vec<_>>();
+    let mut sql =
+        bools(&["comments", "ddl", "escapes", "grants", "reads", "tautology", "unfiltered", "unparsed", "writes"]);
+    sql.extend([("statements", long()), ("tables", strings())]);
+    let mut shell = bools(&[
+        "destructive",
+        "dynamic",
+        "network",
+        "pipe_to_shell",
+        "privileged",
+        "redirects",
+        "substitution",
+        "unparsed",
+    ]);
+    shell.extend(["commands", "programs", "pushes"].map(|name| (name, strings())));
     let mut signals: Vec<(&str, Value)> =
         ["encoded", "instructions", "invisible", "lookalike", "over_budget"]
             .map(|name| (name, bool()))

@@ -8,8 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Number, Value};
 
-use super::pattern::{Pattern, without};
-use super::provenance::Grounding;
+use super::argument_path::{ArgumentPath, without};
 use super::signals;
 use super::tools::Tool;
 use super::value::{decimal_text, exact_scaled, scaled};
@@ -22,7 +21,7 @@ const MOST: usize = 16;
 pub(super) struct Transform {
     /// As the rule says it.
     pub(super) text: String,
-    pub(super) at: Pattern,
+    pub(super) at: ArgumentPath,
     act: Act,
 }
 
@@ -42,6 +41,11 @@ impl Transform {
     /// Does it put something else in the place of what is there?
     pub(super) const fn replaces(&self) -> bool {
         matches!(self.act, Act::Cap(_) | Act::Redact(_))
+    }
+
+    /// Is it about destinations alone?
+    pub(super) fn is_of_destinations(&self) -> bool {
+        self.act == Act::DropUngrounded
     }
 
     /// Does it remove the argument as a whole?
@@ -84,31 +88,31 @@ fn one(text: &str) -> Result<Transform, (String, &'static str)> {
         }
         _ => return Err(wrong("it is not on the list")),
     };
-    let at = Pattern::parse(path).map_err(wrong)?;
+    let at = ArgumentPath::parse(path).map_err(wrong)?;
     Ok(Transform { text: text.to_owned(), at, act })
 }
 
 /// The arguments after all of the transforms; `Err` says why there are none, in words without argument values.
 ///
 /// What is removed is found in the arguments as declared, then the others change what is left: the result does not hang
-/// on the order of the rules.
+/// on the order of the rules. `is_grounded` is asked about the path of one destination in the arguments as declared.
 pub(super) fn apply<'a>(
     transforms: impl Iterator<Item = &'a Transform> + Clone,
     args: &Value,
     tool: &Tool,
-    grounding: &Grounding,
+    is_grounded: &dyn Fn(&str) -> bool,
 ) -> Result<Value, String> {
     let mut gone = BTreeSet::new();
     for transform in transforms.clone() {
-        transform.at.visit(args, &mut |path, _| {
-            let goes = match transform.act {
-                Act::Drop => true,
-                Act::DropUngrounded => grounding.ungrounded.contains(path),
-                Act::Cap(_) | Act::Redact(_) => false,
-            };
-            if goes {
-                gone.insert(path.to_owned());
+        transform.at.visit(args, &mut |path, value| match (&transform.act, value) {
+            (Act::Drop, _) => drop(gone.insert(path.to_owned())),
+            // A list of destinations loses those that are not grounded.
+            (Act::DropUngrounded, Value::Array(items)) => {
+                let items = (0..items.len()).map(|i| format!("{path}/{i}"));
+                gone.extend(items.filter(|path| !is_grounded(path)));
             }
+            (Act::DropUngrounded, _) if !is_grounded(path) => drop(gone.insert(path.to_owned())),
+            _ => {}
         });
     }
     let mut changed = without(args, &gone);
@@ -183,8 +187,8 @@ fn adds_destination(tool: &Tool, before: &Value, after: &Value) -> bool {
     let of = |args: &Value| {
         let mut found: BTreeMap<(usize, String), usize> = BTreeMap::new();
         for (i, destination) in tool.labels.destinations.iter().enumerate() {
-            let Ok(pattern) = Pattern::parse(&destination.at) else { continue };
-            pattern.visit(args, &mut |_, value| {
+            let Ok(path) = ArgumentPath::parse(destination.at.as_str()) else { continue };
+            path.visit(args, &mut |_, value| {
                 leaves(value, &mut |leaf| {
                     let seen = found.entry((i, leaf.to_string())).or_default();
                     *seen = seen.saturating_add(1);

@@ -1,15 +1,16 @@
 //! What is learned about each call of an intent, on the way through them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use serde_json::Value;
 
 use super::calls::Order;
 use crate::policy::bundle::Bundle;
 use crate::policy::facts::{Knowledge, PlanFacts, PlanView};
-use crate::policy::pattern::below;
+use crate::policy::argument_path::ArgumentPath;
 use crate::policy::plan::Planned;
-use crate::policy::provenance::{Destinations, FingerprintKey, Grounding, Memory};
+use crate::policy::provenance::{Destination, FingerprintKey, Grounding, Memory, Pattern, Standing};
 use crate::policy::request::{CallFacts, CallView, DecideInput};
 use crate::policy::signals::{self, Signals};
 use crate::policy::tools::{Tool, action_id};
@@ -18,6 +19,9 @@ use crate::record::decision::Outcome;
 pub(super) fn signals_of(tool: Option<&Tool>, args: &Value) -> Signals {
     signals::of_call(args, tool.map(|tool| tool.labels.parse.as_slice()).unwrap_or_default())
 }
+
+/// All arguments.
+static EVERYTHING: LazyLock<Vec<Pattern>> = LazyLock::new(|| Pattern::parse("").into_iter().collect());
 
 /// An intent on its way through the calls.
 pub(super) struct Deciding<'a> {
@@ -67,21 +71,38 @@ impl<'a> Deciding<'a> {
 
     /// What the session has heard and read says about where the call goes and what it carries.
     fn grounding(&self, call: &CallView<'_>, tool: Option<&Tool>) -> Grounding {
-        let unheard = (Memory::default(), FingerprintKey::from_bytes([0; 32]));
-        let Knowledge { memory, key } =
-            self.input.knowledge.unwrap_or(Knowledge { memory: &unheard.0, key: &unheard.1 });
+        let Knowledge { memory, key } = self.knowledge();
         match tool.map(|tool| &tool.labels).filter(|labels| labels.labelled) {
             Some(labels) => memory.ground(key, &labels.destinations, &labels.payload, call.args),
             // Nobody said which arguments are destinations: any might be, and all are what it carries.
             None => {
-                let arguments = call.args.as_object().into_iter().flatten();
-                let payload: Vec<String> = arguments.map(|(name, _)| below("", name)).collect();
-                let mut grounding = memory.ground(key, &[], &payload, call.args);
-                grounding.destinations = Destinations::Ungrounded;
+                let mut grounding = memory.ground(key, &[], &EVERYTHING, call.args);
+                grounding.destinations = Standing::Ungrounded;
                 grounding.ungrounded.insert(String::new());
                 grounding
             }
         }
+    }
+
+    /// Is the destination at this place of the arguments grounded by itself?
+    pub(super) fn is_grounded(&self, tool: &Tool, args: &Value, path: &str) -> bool {
+        let Knowledge { memory, key } = self.knowledge();
+        let (Ok(at), Ok(place)) = (Pattern::parse(path), ArgumentPath::parse(path)) else { return false };
+        let kinds = tool.labels.destinations.iter().filter(|destination| {
+            ArgumentPath::parse(destination.at.as_str()).is_ok_and(|known| known.overlaps(&place))
+        });
+        let mut any = false;
+        let all = kinds.map(|destination| Destination { at: at.clone(), kind: destination.kind }).all(|alone| {
+            any = true;
+            memory.ground(key, &[alone], &[], args).destinations == Standing::Grounded
+        });
+        any && all
+    }
+
+    fn knowledge(&self) -> Knowledge<'_> {
+        static UNHEARD: LazyLock<(Memory, FingerprintKey)> =
+            LazyLock::new(|| (Memory::default(), FingerprintKey::new(&[0; 32])));
+        self.input.knowledge.unwrap_or(Knowledge { memory: &UNHEARD.0, key: &UNHEARD.1 })
     }
 
     /// What the session's plan says about the call.

@@ -11,7 +11,7 @@ const SEGMENTS: usize = 16;
 
 /// A path that may name several places: `/to`, `/cc/*`, `/items/*/iban`. Never the whole document.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Pattern(Vec<Segment>);
+pub(super) struct ArgumentPath(Vec<Segment>);
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Segment {
@@ -19,7 +19,7 @@ enum Segment {
     Name(String),
 }
 
-impl Pattern {
+impl ArgumentPath {
     /// Reads a pattern; `Err` says what it is not.
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
         let rest =
@@ -181,18 +181,18 @@ mod tests {
 
     use super::*;
 
-    fn pattern(text: &str) -> Pattern {
-        Pattern::parse(text).unwrap()
+    fn path(text: &str) -> ArgumentPath {
+        ArgumentPath::parse(text).unwrap()
     }
 
     #[test]
     fn what_is_no_path_to_an_argument_is_refused() {
         for bad in ["", "to", "/*", "/a~", "/a~2", "/a\n", &format!("/{}", "x".repeat(512)), &"/a".repeat(17)]
         {
-            assert!(Pattern::parse(bad).is_err(), "{bad:?}");
+            assert!(ArgumentPath::parse(bad).is_err(), "{bad:?}");
         }
         for good in ["/to", "/", "/cc/*", "/a~1b/~0", "/ä/*/*/0"] {
-            assert!(Pattern::parse(good).is_ok(), "{good:?}");
+            assert!(ArgumentPath::parse(good).is_ok(), "{good:?}");
         }
     }
 
@@ -202,7 +202,7 @@ mod tests {
             json!({"cc": ["a", "b", "c"], "items": [{"iban": 1}, {"iban": 2, "x": 3}, 7], "a/b": {"~": 5}});
         let mut seen = Vec::new();
         for text in ["/cc/*", "/cc/1", "/items/*/iban", "/a~1b/~0", "/nowhere/*", "/cc/x"] {
-            pattern(text)
+            path(text)
                 .each::<()>(&mut args, &mut |path, value| {
                     seen.push(format!("{path}={value}"));
                     Ok(())
@@ -235,8 +235,8 @@ mod tests {
             ("/to/*/x", "/to/0/y", false),
             ("/to", "/cc", false),
         ] {
-            assert_eq!(pattern(a).overlaps(&pattern(b)), overlap, "{a} {b}");
-            assert_eq!(pattern(b).overlaps(&pattern(a)), overlap, "{b} {a}");
+            assert_eq!(path(a).overlaps(&path(b)), overlap, "{a} {b}");
+            assert_eq!(path(b).overlaps(&path(a)), overlap, "{b} {a}");
         }
     }
 }
