@@ -22,6 +22,7 @@
 //! - The same input gives the same bytes, in whatever order its maps came.
 
 mod annotation;
+mod argument_path;
 mod bundle;
 mod engine;
 mod facts;
@@ -30,7 +31,6 @@ mod json;
 mod labels;
 mod lint;
 mod mention;
-mod argument_path;
 mod plan;
 pub mod provenance;
 mod request;

@@ -355,5 +355,5 @@ fn found(pattern: &ArgumentPath, root: &Value) -> Vec<Value> {
 
 /// Of the value's canonical form, so that 5 and 5.0 are one.
 fn fingerprint(key: &FingerprintKey, value: &Value) -> Option<[u8; 16]> {
-    Some(key.of_plan(&to_jcs(value).ok()?))
+    Some(key.bound(&to_jcs(value).ok()?))
 }
