@@ -25,7 +25,7 @@ use foreseal::ledger::keyring::{Ciphertext, Keyring, KeyringError};
 use foreseal::ledger::layout::Layout;
 use foreseal::ledger::packs::Packs;
 use foreseal::ledger::payload::Payload;
-use foreseal::ledger::state::{CredentialDigest, Holder, State};
+use foreseal::ledger::state::{CredentialDigest, FoldKey, Holder, Sealed, State};
 use foreseal::merkle::{Hash, Tile, leaf_hash};
 use foreseal::record::canonical::to_jcs;
 use foreseal::record::chain::Chain;
@@ -190,7 +190,8 @@ fn records_are_committed_to_and_folded() {
     let mut state = State::default();
     for (index, leaf) in list(&vector("entries/chain.json"), "/leaves").iter().enumerate() {
         let row = list(&v, "/records").iter().find(|row| number(row, "/leaf") == index as u64);
-        state.apply(&parsed(leaf), row.map(|row| text(row, "/record").as_bytes())).unwrap();
+        let sealed = row.map_or(Sealed::Nothing, |row| Sealed::Declared(text(row, "/record").as_bytes()));
+        state.apply(&parsed(leaf), &sealed, &FoldKey::new(&[7; 32])).unwrap();
         let registry = &state.registry;
         assert_eq!(registry.holder(token(0)), Some(Holder::Operator(0)));
         let agent =

@@ -3,7 +3,7 @@
 //! Their declared documents are records that the state fold reads, so they are never erased.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use serde_json::json;
 use uuid::Uuid;
@@ -125,6 +125,8 @@ impl Sequencer {
         match self.make_admin(admin) {
             Ok(made) => {
                 if let Some(engine) = engine {
+                    let shared = &self.shared.engine;
+                    *shared.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&engine);
                     self.engine = engine;
                 }
                 self.seal(made, None, reply);

@@ -87,7 +87,7 @@ pub(crate) use running::Threads;
 #[cfg(feature = "server")]
 pub use running::{Admission, Found, Kept, Ledger};
 #[cfg(feature = "server")]
-pub use sequencer::{Accepted, Admitted, IntentReply, VerifiedSignature};
+pub use sequencer::{Accepted, Admitted, IntentReply, SignalsAhead, VerifiedSignature};
 #[cfg(feature = "server")]
 pub use shared::{News, Published};
 #[cfg(feature = "server")]

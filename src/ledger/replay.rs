@@ -7,7 +7,8 @@ use super::keyring::{Ciphertext, Keyring};
 use super::layout::Layout;
 use super::log_key::own_checkpoint;
 use super::open_error::OpenError;
-use super::state::State;
+use super::payload::Payload;
+use super::state::{FoldKey, Sealed, State};
 use super::tiles::{Tiles, WAITING_BUNDLES_MAX};
 use crate::disk::Disk;
 use crate::journal::{FrameView, Position, SegmentReader, VisitError};
@@ -19,6 +20,7 @@ pub(super) struct Replay<'a> {
     pub(super) state: State,
     pub(super) tiles: Tiles,
     pub(super) keyring: &'a Keyring,
+    pub(super) fold_key: FoldKey,
     pub(super) key: &'a VerifierKey,
     /// Bytes of the frames so far.
     pub(super) bytes: u64,
@@ -38,11 +40,12 @@ impl Replay<'_> {
                 )
                 .into());
             }
-            let record = match entry.id().filter(|_| self.state.reads_record_of(&entry)) {
-                Some(id) => self.record(frame, number, id.as_bytes())?,
+            let payload = match entry.id().filter(|_| self.state.reads_payload_of(&entry)) {
+                Some(id) => self.payload(frame, number, id.as_bytes())?,
                 None => None,
             };
-            self.state.apply(&entry, record.as_deref())?;
+            let sealed = payload.as_ref().map_or(Sealed::Nothing, Sealed::Payload);
+            self.state.apply(&entry, &sealed, &self.fold_key)?;
             entries.push(bytes.into());
         }
         if self.tiles.append(&entries)? > WAITING_BUNDLES_MAX {
@@ -65,9 +68,9 @@ impl Replay<'_> {
         Ok(())
     }
 
-    fn record(&self, frame: &FrameView, number: u32, id: &[u8; 16]) -> Result<Option<Vec<u8>>, VisitError> {
+    fn payload(&self, frame: &FrameView, number: u32, id: &[u8; 16]) -> Result<Option<Payload>, VisitError> {
         let Some(payload) = frame.payloads().find(|payload| payload.entry == number) else { return Ok(None) };
-        Ok(Some(self.keyring.open_payload(&Ciphertext::of(&payload), id)?.declared))
+        Ok(Some(self.keyring.open_payload(&Ciphertext::of(&payload), id)?))
     }
 }
 

@@ -28,6 +28,7 @@ use crate::merkle::{
     verify_inclusion,
 };
 use crate::note::{Checkpoint, SignedNote, VerifierKey};
+use crate::policy::Engine;
 use crate::record::entry::{Entry, IntentEntry, RefusedCounts, SessionEntry};
 use crate::record::limits;
 
@@ -162,6 +163,12 @@ impl Ledger {
     #[must_use]
     pub fn measures(&self) -> &Measures {
         &self.shared.measures
+    }
+
+    /// The engine that decides next.
+    #[must_use]
+    pub fn engine(&self) -> Arc<Engine> {
+        Arc::clone(&self.shared.engine.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Takes a place in the queue for an intent that is about to be read.

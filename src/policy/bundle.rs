@@ -10,6 +10,7 @@ use super::fault::{BundleError, Fault, FaultKind, Place, Warning};
 use super::rule::{self, Rule};
 use super::scope;
 use super::tools::{self, Tool};
+use super::version::FactsForm;
 use super::{lint, schema};
 
 /// The stack for reading rules: a few times what the largest rule needs in a debug build. It is reserved, and
@@ -20,6 +21,7 @@ const STACK: usize = 64 << 20;
 #[derive(Debug, Clone)]
 pub struct Bundle {
     digest: [u8; 32],
+    form: FactsForm,
     pub(super) schema: Schema,
     pub(super) tools: BTreeMap<String, Tool>,
     pub(super) rules: BTreeMap<String, Rule>,
@@ -39,11 +41,20 @@ impl Bundle {
     ///
     /// # Errors
     /// Everything that was found wrong, with file, line, column and rule, and what to do about it.
+    pub fn load(files: BTreeMap<String, Vec<u8>>) -> Result<Self, BundleError> {
+        Self::load_for(files, FactsForm::NOW)
+    }
+
+    /// Reads a bundle as [`Self::load`] does, with its rules about the facts of another version: to derive again what
+    /// was decided by it then.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
     #[expect(
         clippy::needless_pass_by_value,
         reason = "the room's contract: whoever loads has read the files"
     )]
-    pub fn load(files: BTreeMap<String, Vec<u8>>) -> Result<Self, BundleError> {
+    pub fn load_for(files: BTreeMap<String, Vec<u8>>, form: FactsForm) -> Result<Self, BundleError> {
         // Cedar parses and validates recursively: on a stack of known size, whoever calls, so that no rule
         // within the limits can overflow it, and that a panic of the parser's is a refusal.
         let refused = || {
@@ -54,16 +65,16 @@ impl Bundle {
             std::thread::Builder::new()
                 .name("policy-load".to_owned())
                 .stack_size(STACK)
-                .spawn_scoped(scope, || Self::load_here(&files))
+                .spawn_scoped(scope, || Self::load_here(&files, form))
                 .map_err(|_| refused())?
                 .join()
                 .map_err(|_| refused())?
         })
     }
 
-    fn load_here(files: &BTreeMap<String, Vec<u8>>) -> Result<Self, BundleError> {
+    fn load_here(files: &BTreeMap<String, Vec<u8>>, form: FactsForm) -> Result<Self, BundleError> {
         let texts = texts(files)?;
-        let mut bundle = Self::read(files, &texts)?;
+        let mut bundle = Self::read(files, &texts, form)?;
         let mut warnings = Vec::new();
         refuse(validate(&texts, &bundle.schema, &bundle.tools, &bundle.rules, &mut warnings))?;
         warnings.extend(bundle.rules.values().flat_map(|rule| lint::look(rule, &bundle.tools)));
@@ -73,7 +84,11 @@ impl Bundle {
     }
 
     /// Everything but the validation of the rules against the tools.
-    fn read(files: &BTreeMap<String, Vec<u8>>, texts: &BTreeMap<&str, &str>) -> Result<Self, BundleError> {
+    fn read(
+        files: &BTreeMap<String, Vec<u8>>,
+        texts: &BTreeMap<&str, &str>,
+        form: FactsForm,
+    ) -> Result<Self, BundleError> {
         let mut faults = Vec::new();
         let tools = match texts.get(tools::FILE).map(|text| tools::read(text)) {
             None => BTreeMap::new(),
@@ -93,17 +108,17 @@ impl Bundle {
             faults.push(Fault::new(FaultKind::Limit, message, hint));
         }
         refuse(faults)?;
-        let schema = schema::generate(&tools).map_err(|message| {
+        let schema = schema::generate(form, &tools).map_err(|message| {
             let hint = "rename what Cedar refuses in tools.json";
             Fault::new(FaultKind::Tools, message, hint).at(Place::file(tools::FILE))
         })?;
-        Ok(Self { digest: digest(files), schema, tools, rules, warnings: Vec::new() })
+        Ok(Self { digest: digest(files), form, schema, tools, rules, warnings: Vec::new() })
     }
 
     /// Rules as they are, valid or not: how the engine behaves must not hang on validation.
     #[cfg(test)]
     pub(super) fn unvalidated(files: &BTreeMap<String, Vec<u8>>) -> Self {
-        Self::read(files, &texts(files).unwrap()).unwrap()
+        Self::read(files, &texts(files).unwrap(), FactsForm::NOW).unwrap()
     }
 
     /// SHA-256 over the bundle's content: a change of any byte or name of any file changes it.
@@ -113,6 +128,12 @@ impl Bundle {
     #[must_use]
     pub const fn digest(&self) -> &[u8; 32] {
         &self.digest
+    }
+
+    /// The version of the facts that its rules speak about.
+    #[must_use]
+    pub const fn form(&self) -> FactsForm {
+        self.form
     }
 
     /// What the author should look at, by position. None of it keeps a bundle from being active.
@@ -236,6 +257,7 @@ fn validate(
         }
     }
     for rule in rules.values() {
+        faults.extend(lint::transform_faults(rule, tools));
         faults.extend(rule.policy.entity_literals().iter().filter_map(|uid| {
             let tool = scope::id(uid, "Tool").filter(|tool| !tools.contains_key(*tool))?;
             let hint = "register the tool in tools.json, or correct the name: Tool::\"<server>/<tool>\"";

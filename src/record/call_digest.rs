@@ -23,9 +23,17 @@ fn call_salt(seed: &Seed, index: u32) -> [u8; 32] {
 /// # Errors
 /// [`EntryError::Shape`] when the arguments have no canonical form (they come from strict JSON, so they have).
 pub fn call_digest(seed: &Seed, index: u32, call: &Call) -> Result<Hash, EntryError> {
+    changed_call_digest(seed, index, call, &call.args)
+}
+
+/// Salted digest of a call with other arguments than those declared: what a leaf names where rules changed the call.
+///
+/// # Errors
+/// As [`call_digest`].
+pub fn changed_call_digest(seed: &Seed, index: u32, call: &Call, args: &Value) -> Result<Hash, EntryError> {
     // The canonical form of {"args", "server", "tool"}, without a copy of the arguments.
     let mut canonical = b"{\"args\":".to_vec();
-    write_jcs(&call.args, &mut canonical)
+    write_jcs(args, &mut canonical)
         .map_err(|e| EntryError::Shape { kind: "intent".to_owned(), problem: e.to_string() })?;
     canonical.extend_from_slice(b",\"server\":");
     write_jcs_string(&call.server, &mut canonical);

@@ -38,7 +38,7 @@ pub use self::registration::{
 pub use self::session::{
     OutcomeEntry, OutcomeKind, OutcomeStatus, SessionEntry, SessionKind, TurnEntry, TurnKind,
 };
-pub use super::call_digest::{call_digest, result_digest};
+pub use super::call_digest::{call_digest, changed_call_digest, result_digest};
 use super::canonical::{is_canonical, to_jcs};
 use super::field_tree::Commitment;
 use super::limits;

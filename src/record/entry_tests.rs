@@ -63,6 +63,7 @@ fn intent() -> IntentEntry {
         id: Uuid::from_u128(4),
         at: at(10),
         agent: 1,
+        atomic: true,
         session: SessionTag([9; 16]),
         seq: 0,
         prev: None,
@@ -88,12 +89,13 @@ prop_compose! {
         id in any::<u128>(), millis in 0i64..1 << 40, numbers in prop::array::uniform3(0u64..1 << 53),
         session in any::<[u8; 16]>(), prev in prop::option::of(0u64..1 << 53), signer in prop::option::of(0u64..1 << 53),
         outcome in outcome(), expires in prop::option::of(0i64..1 << 40), policy in prop::option::of(0u64..1 << 53),
-        calls in prop::collection::vec((outcome(), any::<[u8; 32]>()), 1..5), roots in any::<[u8; 2]>(), labelled: bool,
+        calls in prop::collection::vec((outcome(), any::<[u8; 32]>()), 1..5), roots in any::<[u8; 2]>(),
+        labelled: bool, atomic: bool,
     ) -> Entry {
         let calls = calls.into_iter().map(|(outcome, digest)| SealedCall { outcome, digest: Hash(digest) });
         Entry::Intent(IntentEntry {
             id: Uuid::from_u128(id), at: at(millis), agent: numbers[0], session: SessionTag(session), seq: numbers[1],
-            prev, signer, outcome, expires: expires.map(at), policy, calls: calls.collect(),
+            atomic, prev, signer, outcome, expires: expires.map(at), policy, calls: calls.collect(),
             declared: commitment(roots[0]), evaluation: commitment(roots[1]),
             delta: labelled.then(|| Delta { labels: vec![Label::Untrusted] }),
             engine: u32::try_from(numbers[2] >> 21).expect("32 bits"), ..intent()

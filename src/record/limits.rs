@@ -55,7 +55,7 @@ pub const SESSION_IDLE_MAX_MS: i64 = 24 * 60 * 60 * 1_000;
 /// Texts of the user in one session or turn.
 pub const WORDS_MAX: usize = 64;
 /// Steps of a plan that an application gives.
-pub const PLAN_STEPS_MAX: usize = 256;
+pub const PLAN_STEPS_MAX: usize = 64;
 /// How many agents may stand between the user and the agent of a session.
 pub const DELEGATION_DEPTH_MAX: u32 = 64;
 /// Calls of one session whose outcome is awaited, and whose repetition is noticed.

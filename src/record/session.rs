@@ -178,7 +178,7 @@ mod tests {
         for (change, problem) in [
             (json!({}), None),
             (json!({ "words": [] }), None),
-            (json!({ "words": vec!["w"; 64], "plan": { "steps": vec![step.clone(); 256] } }), None),
+            (json!({ "words": vec!["w"; 64], "plan": { "steps": vec![step.clone(); 64] } }), None),
             (json!({ "principal": { "id": long[..1024], "roles": vec!["r"; 64] } }), None),
             (json!({ "environment": "prod", "delegation_depth": 64 }), None),
             (json!({ "agent": "a b" }), Some("/agent: must be 1 to 128")),
@@ -194,7 +194,7 @@ mod tests {
             ),
             (json!({ "principal": { "id": "u", "admin": true } }), Some("unknown field `admin`")),
             (json!({ "environment": "" }), Some("/environment: must be")),
-            (json!({ "plan": { "steps": vec![step; 257] } }), Some("/plan/steps: has 257")),
+            (json!({ "plan": { "steps": vec![step; 65] } }), Some("/plan/steps: has 65")),
             (
                 json!({ "plan": { "steps": [{ "tool": "t" }, { "args": {} }] } }),
                 Some("/plan/steps/1/tool: must be"),

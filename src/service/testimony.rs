@@ -16,11 +16,11 @@ use crate::evidence::Receipt;
 use crate::evidence::answer::{Opening, SeedOpening};
 use crate::ledger::state::PartyKind;
 use crate::ledger::{Found, Heard, Kept, Ledger, LedgerError, Testimony, Told};
-use crate::record::decision::Outcome;
+use crate::policy::Plan;
 use crate::record::entry::{Entry, OutcomeStatus};
 use crate::record::field_tree::Seed;
 use crate::record::intent::{Intent, parse_id};
-use crate::record::session::{OutcomeRecord, RecordError, SessionRecord, TurnRecord};
+use crate::record::session::{DeclaredPlan, OutcomeRecord, RecordError, SessionRecord, TurnRecord};
 
 /// The answer to a session, a turn or an outcome: a leaf, and what proves and opens it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -57,6 +57,7 @@ impl Service {
         let (id, body) = take_id(body)?;
         let record: SessionRecord = typed(body)?;
         record.check().map_err(|error| malformed(&error))?;
+        check_plan(record.plan.as_ref())?;
         let agent = self.published().registry.agent_named(&record.agent);
         let agent = agent.ok_or_else(|| LedgerError::NoSuchAgent(record.agent.clone()))?;
         self.testify(Testimony { by, credential, id, told: Told::Session { agent, record } }).await
@@ -77,6 +78,7 @@ impl Service {
         let (id, body) = take_id(body)?;
         let record: TurnRecord = typed(body)?;
         record.check().map_err(|error| malformed(&error))?;
+        check_plan(record.plan.as_ref())?;
         let ledger = Arc::clone(&self.ledger);
         let found = blocking(move || Ok(ledger.find_session(session, by)?)).await?;
         let (opened, entry) = found.ok_or_else(|| {
@@ -209,9 +211,7 @@ fn outcome_told(
         let Some(number) = intent.calls.iter().position(|declared| declared.id == call) else { continue };
         match intent.calls.get(number) {
             Some(declared) if declared.server == server => {
-                let sealed = found.entry.calls.get(number).ok_or_else(damaged)?;
-                let may_run = |outcome| matches!(outcome, Outcome::Allow | Outcome::Modify);
-                let allowed = may_run(sealed.outcome) && (may_run(found.entry.outcome) || !intent.atomic);
+                let allowed = found.entry.may_run(number);
                 own.push((found, number, declared.tool.clone(), allowed));
             }
             _ => foreign = true,
@@ -266,6 +266,17 @@ fn take_id(body: Value) -> Result<(Option<Uuid>, Value), ServiceError> {
 
 fn typed<T: serde::de::DeserializeOwned>(body: Value) -> Result<T, ServiceError> {
     serde_json::from_value(body).map_err(|e| ServiceError::new(ErrorCode::MalformedRequest, e.to_string()))
+}
+
+/// A plan that cannot be followed is refused before it is sealed.
+fn check_plan(plan: Option<&DeclaredPlan>) -> Result<(), ServiceError> {
+    let Some(plan) = plan else { return Ok(()) };
+    let malformed = |detail: String| ServiceError::new(ErrorCode::MalformedRequest, detail);
+    let document = serde_json::to_value(plan).map_err(|e| malformed(e.to_string()))?;
+    match Plan::parse(&document) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(malformed(format!("/plan{}: {}", error.pointer, error.problem))),
+    }
 }
 
 fn malformed(error: &RecordError) -> ServiceError {

@@ -170,6 +170,7 @@ pub fn admit(agent: &TestAgent, document: &Value, seed: [u8; 32]) -> Admitted {
         body,
         seed,
         signature: None,
+        signals: None,
     }
 }
 

@@ -174,7 +174,7 @@ def story():
         15: {"tool": "mail", "credential": credential("mail")},
         16: {"agent": "support-bot", "session": "s-7", "principal": {"id": "alice@example.com", "roles": ["customer"]}, "environment": "prod", "words": ["Send my invoice to bob@example.com"], "plan": {"steps": [{"server": "mail", "tool": "send"}]}, "delegation_depth": 1},
         17: {"words": ["And one to carol@example.com"]},
-        19: {"intent": uuid7(18), "call": "c1", "result": {"messages": [{"from": "bob@example.com"}, 1.5, None]}},
+        19: {"intent": uuid7(18), "call": "c1", "tool": "tool", "result": {"messages": [{"from": "bob@example.com"}, 1.5, None]}},
     }
     seeds = {index: bytes_from(160 + index) for index in records}
     sealed = {index: commitment(record, seeds[index]) for index, record in records.items()}

@@ -2,7 +2,7 @@
 //! agent's signature.
 
 use super::super::payload::Payload;
-use crate::record::entry::{Entry, IntentEntry, OutcomeEntry, call_digest, result_digest};
+use crate::record::entry::{Entry, IntentEntry, OutcomeEntry, result_digest};
 use crate::record::evaluation::groups_of;
 use crate::record::field_tree::{Commitment, FieldTree, Seed};
 use crate::record::intent::Intent;
@@ -38,15 +38,18 @@ fn check_intent(entry: &IntentEntry, payload: &Payload) -> Result<(), String> {
     let seed: &Seed = &payload.declared_seed;
     let tree = FieldTree::of_document(&intent.document, seed).map_err(|e| e.to_string())?;
     equal(Some(entry.declared), tree.commitment(), "declared document")?;
-    let digests = intent.calls.iter().zip(0u32..).map(|(call, i)| call_digest(seed, i, call).ok());
-    if !digests.eq(entry.calls.iter().map(|call| Some(call.digest))) {
-        return Err("a call's digest is not that of the declared call".to_owned());
-    }
     let limits = JsonLimits { max_bytes: payload.evaluation.len(), ..JsonLimits::default() };
     let evaluation = parse_with(&payload.evaluation, &limits).map_err(|e| e.to_string())?;
     let tree =
         FieldTree::of_groups(groups_of(&evaluation), &payload.evaluation_seed).map_err(|e| e.to_string())?;
     equal(Some(entry.evaluation), tree.commitment(), "evaluation")?;
+    let calls = intent.calls.iter().zip(&entry.calls).zip(0u32..);
+    let changed = |i: u32| evaluation.pointer(&format!("/requests/{i}/changed/args"));
+    if intent.calls.len() != entry.calls.len()
+        || !calls.into_iter().all(|((call, sealed), i)| sealed.is_of(seed, i, call, changed(i)))
+    {
+        return Err("a call's digest is not that of the call that may run".to_owned());
+    }
     let verdicts = evaluation.get("verdicts").and_then(serde_json::Value::as_array);
     let outcome = |verdict: &serde_json::Value| verdict.get("outcome")?.as_str().map(str::to_owned);
     let verdicts = verdicts.into_iter().flatten().map(outcome);

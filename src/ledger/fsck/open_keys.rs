@@ -11,7 +11,7 @@ use super::super::layout::Layout;
 use super::super::log_key::{own_checkpoint, read_signer};
 use super::super::payload::Payload;
 use super::super::snapshot::{self, Snapshot};
-use super::super::state::State;
+use super::super::state::{FoldKey, Sealed, State};
 use super::commitments::{check_payload, check_signature};
 use crate::disk::Disk;
 use crate::journal::{FrameKey, FrameView, Position};
@@ -24,6 +24,7 @@ use crate::record::intent::Intent;
 /// The ledger's keys, and what they can be held against.
 pub(super) struct OpenKeys {
     keyring: Keyring,
+    fold_key: FoldKey,
     trust: TrustPolicy,
     head: Option<Checkpoint>,
     snapshots: BTreeMap<u64, Snapshot>,
@@ -66,6 +67,7 @@ impl OpenKeys {
             }
         }
         Ok(Self {
+            fold_key: keyring.fold_key(),
             keyring,
             trust: TrustPolicy::of_log(&signer),
             head: head.map_err(|e| format!("the head file: {e}"))?,
@@ -115,8 +117,8 @@ impl OpenKeys {
             self.check_words(opened, intent, payload).map_err(fail)?;
             opened.signatures += u64::from(payload.signature.is_some());
         }
-        let record = payload.as_ref().map(|payload| payload.declared.as_slice());
-        opened.state.apply(entry, record).map_err(|e| e.to_string())?;
+        let sealed = payload.as_ref().map_or(Sealed::Nothing, Sealed::Payload);
+        opened.state.apply(entry, &sealed, &self.fold_key).map_err(|e| e.to_string())?;
         if let Some(snapshot) = self.snapshots.get(&(index + 1)) {
             opened.snapshots += 1;
             let edge = snapshot.edge.frontier.iter().map(|node| Hash(*node));

@@ -1,14 +1,17 @@
 //! The entry of an intent: most of every log.
 
 use base64::DecodeSliceError;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use uuid::Uuid;
 
-use super::EntryError;
+use super::{EntryError, call_digest, changed_call_digest};
 use crate::merkle::Hash;
 use crate::record::canonical::CanonicalError;
 use crate::record::decision::Outcome;
-use crate::record::field_tree::Commitment;
+use crate::record::field_tree::{Commitment, Seed};
+use crate::record::intent::Call;
 use crate::record::limits;
 use crate::record::time::Timestamp;
 
@@ -23,6 +26,10 @@ pub struct IntentEntry {
     pub agent: u64,
     /// When it was decided, by the service's clock; never before the previous leaf's.
     pub at: Timestamp,
+    /// `false` where the agent said that each call stands alone: then a call may run by its own outcome, whatever the
+    /// others' are. Absent means `true`, and is the only way to say it.
+    #[serde(skip_serializing_if = "is_true", default = "always", deserialize_with = "only_false")]
+    pub atomic: bool,
     /// One per declared call, in their order.
     pub calls: Vec<SealedCall>,
     /// Commitment to the declared document.
@@ -61,6 +68,23 @@ pub struct IntentEntry {
     pub v: u8,
 }
 
+fn always() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_true(atomic: &bool) -> bool {
+    *atomic
+}
+
+/// One form for each thing said.
+fn only_false<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    match bool::deserialize(deserializer)? {
+        false => Ok(false),
+        true => Err(D::Error::custom("\"atomic\": true is said by leaving it out")),
+    }
+}
+
 /// The sealed verdict on one call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -69,6 +93,30 @@ pub struct SealedCall {
     pub digest: Hash,
     /// The verdict on this call.
     pub outcome: Outcome,
+}
+
+impl SealedCall {
+    /// Is this the verdict on call `index` of a document with this seed? Of a modified call the digest is that of the
+    /// call with the changed arguments; where they are not known it is not.
+    #[must_use]
+    pub fn is_of(&self, seed: &Seed, index: u32, call: &Call, changed: Option<&Value>) -> bool {
+        let digest = match (self.outcome, changed) {
+            (Outcome::Modify, None) => return false,
+            (Outcome::Modify, Some(args)) => changed_call_digest(seed, index, call, args),
+            _ => call_digest(seed, index, call),
+        };
+        digest.is_ok_and(|digest| digest == self.digest)
+    }
+}
+
+impl IntentEntry {
+    /// Whether a call may run: by its own verdict, and by that on the whole where its calls run only together.
+    #[must_use]
+    pub fn may_run(&self, call: usize) -> bool {
+        let may_run = |outcome| matches!(outcome, Outcome::Allow | Outcome::Modify);
+        self.calls.get(call).is_some_and(|call| may_run(call.outcome))
+            && (!self.atomic || may_run(self.outcome))
+    }
 }
 
 /// What an intent brings into its session.

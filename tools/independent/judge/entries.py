@@ -15,6 +15,7 @@ STRICTNESS = ("allow", "modify", "hold", "defer", "deny")
 REFUSED_STATUS = ("400", "401", "403", "409", "413", "429", "503")
 # Ids remembered to notice one intent sealed twice; bounded, oldest forgotten first.
 IDS_REMEMBERED = 1_000_000
+MAY_RUN = ("allow", "modify")
 LABELS = ("untrusted",)
 SESSIONS_MAX = 100_000
 SESSION_IDLE = datetime.timedelta(hours=24)
@@ -112,6 +113,11 @@ def _calls(value, what):
         _members(call, "call %d" % number, {"outcome": _one_of(*STRICTNESS), "digest": _base64(32)})
 
 
+def _false(value, what):
+    if value is not False:
+        raise Invalid("%s is false or absent" % what)
+
+
 def _counts(value, what):
     _members(value, what, dict.fromkeys(REFUSED_STATUS, _index))
 
@@ -134,7 +140,7 @@ MEMBERS = {
     "intent": (
         {"agent": _index, "session": _base64(16), "seq": _index, "declared": _commitment, "evaluation": _commitment,
          "outcome": _one_of(*STRICTNESS), "calls": _calls, "engine": _index},
-        {"prev": _index, "signer": _index, "expires": _time, "policy": _index, "delta": _delta},
+        {"atomic": _false, "prev": _index, "signer": _index, "expires": _time, "policy": _index, "delta": _delta},
     ),
     "operator": ({"operation": _one_of("register"), "declared": _commitment}, {}),
     "agent": (REGISTRATION, {"agent": _index, "declared": _commitment, "key": _base64(32)}),
@@ -186,7 +192,7 @@ class LinkChecker:
         self.applications = {}  # index of the registration -> whether it is revoked
         self.tools = {}
         self.sessions = {}  # tag -> _Session
-        self.intents = collections.OrderedDict()  # index -> (tag, outcomes of its calls, calls with an outcome)
+        self.intents = collections.OrderedDict()  # index -> (tag, what its calls may, calls with an outcome)
         self.policy = None
         self.bundle_key = None
         self.ids = collections.OrderedDict()
@@ -309,7 +315,7 @@ class LinkChecker:
         elif entry["intent"] in self.intents:
             tag, outcomes, reported = self.intents[entry["intent"]]
             call = entry["call"]
-            if tag != entry["session"] or call >= len(outcomes) or outcomes[call] not in ("allow", "modify"):
+            if tag != entry["session"] or call >= len(outcomes) or outcomes[call] not in MAY_RUN:
                 problems.append("it is no outcome of a call of leaf %d that may run, or of another session" % entry["intent"])
             elif call in reported:
                 problems.append("an outcome of this call was sealed before")
@@ -346,7 +352,9 @@ class LinkChecker:
         session = self._open_session(entry)
         if session is not None and session.agent != entry["agent"]:
             problems.append("its session is agent %d's" % session.agent)
-        self.intents[index] = (entry["session"], [call["outcome"] for call in entry["calls"]], set())
+        stopped = entry["outcome"] not in MAY_RUN and "atomic" not in entry
+        calls = ["deny" if stopped else call["outcome"] for call in entry["calls"]]
+        self.intents[index] = (entry["session"], calls, set())
         if len(self.intents) > IDS_REMEMBERED:
             self.intents.popitem(last=False)
             self.intents_forgotten = True

@@ -1,0 +1,100 @@
+//! Values written in digits: accounts, IBANs, telephone numbers, dates.
+
+/// Letters and digits of an account number.
+const ACCOUNT_CHARS: std::ops::RangeInclusive<usize> = 4..=40;
+/// Its least digits: fewer are a word.
+const ACCOUNT_DIGITS_MIN: usize = 4;
+/// Characters of an IBAN (ISO 13616).
+const IBAN_CHARS: std::ops::RangeInclusive<usize> = 15..=34;
+/// Digits of an international telephone number (E.164), and of one as dialled.
+const PHONE_DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
+
+/// Letters and digits alone, in upper case; `None` where anything but a group's separator stands between them.
+fn ungrouped(text: &str, separators: &[u8]) -> Option<String> {
+    let mut out = String::with_capacity(text.len());
+    let mut separated = true;
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() {
+            out.push(char::from(byte.to_ascii_uppercase()));
+            separated = false;
+        } else if separators.contains(&byte) && !separated {
+            separated = true;
+        } else {
+            return None;
+        }
+    }
+    (!separated).then_some(out)
+}
+
+pub(super) fn account(text: &str) -> Option<String> {
+    let account = ungrouped(text, b" -.")?;
+    let digits = account.bytes().filter(u8::is_ascii_digit).count();
+    (ACCOUNT_CHARS.contains(&account.len()) && digits >= ACCOUNT_DIGITS_MIN).then_some(account)
+}
+
+pub(super) fn iban(text: &str) -> Option<String> {
+    let iban = ungrouped(text, b" -")?;
+    is_iban(iban.as_bytes()).then_some(iban)
+}
+
+/// Country, two check digits, up to 30 letters and digits, and the remainder 1 by 97 (ISO 7064).
+pub(in crate::policy) fn is_iban(iban: &[u8]) -> bool {
+    let Some(([a, b, c, d], account)) = iban.split_first_chunk::<4>() else { return false };
+    if !IBAN_CHARS.contains(&iban.len())
+        || !(a.is_ascii_uppercase() && b.is_ascii_uppercase() && c.is_ascii_digit() && d.is_ascii_digit())
+    {
+        return false;
+    }
+    let mut remainder = 0_u32;
+    for byte in account.iter().chain([a, b, c, d]) {
+        let (shift, digit) = match byte {
+            b'0'..=b'9' => (10, byte.wrapping_sub(b'0')),
+            b'A'..=b'Z' => (100, byte.wrapping_sub(b'A').wrapping_add(10)),
+            _ => return false,
+        };
+        remainder = remainder.wrapping_mul(shift).wrapping_add(u32::from(digit)) % 97;
+    }
+    remainder == 1
+}
+
+pub(super) fn phone(text: &str) -> Option<String> {
+    let text = text.strip_prefix("tel:").unwrap_or(text);
+    let (international, rest) = match (text.strip_prefix('+'), text.strip_prefix("00")) {
+        (Some(rest), _) | (None, Some(rest)) => (true, rest),
+        (None, None) => (false, text),
+    };
+    let mut digits = String::with_capacity(16);
+    if international {
+        digits.push('+');
+    }
+    let mut open = false;
+    for byte in rest.bytes() {
+        match byte {
+            b'0'..=b'9' => digits.push(char::from(byte)),
+            b'(' if !open => open = true,
+            b')' if open => open = false,
+            b' ' | b'-' | b'.' | b'/' => {}
+            _ => return None,
+        }
+    }
+    let count = digits.len().saturating_sub(usize::from(international));
+    let fits = !open && PHONE_DIGITS.contains(&count) && !digits.starts_with("+0");
+    // What is dialled from abroad begins with 00: it must not come out as something that is read as that.
+    (fits && !digits.starts_with("00")).then_some(digits)
+}
+
+/// `2024-05-15`, also where a time follows.
+pub(super) fn date(text: &str) -> Option<String> {
+    let (date, rest) = text.split_at_checked(10)?;
+    if !(rest.is_empty() || rest.starts_with(['T', 't', ' '])) {
+        return None;
+    }
+    let mut parts = date.split('-');
+    let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
+    let digits = |text: &str, len: usize| text.len() == len && text.bytes().all(|b| b.is_ascii_digit());
+    if parts.next().is_some() || !digits(year, 4) || !digits(month, 2) || !digits(day, 2) {
+        return None;
+    }
+    let (month, day): (u8, u8) = (month.parse().ok()?, day.parse().ok()?);
+    ((1..=12).contains(&month) && (1..=31).contains(&day)).then(|| date.to_owned())
+}
