@@ -6,7 +6,9 @@ use cedar_policy::ffi::DetailedError;
 use cedar_policy::{PolicySet, Schema, ValidationMode, ValidationWarning, Validator};
 use sha2::{Digest, Sha256};
 
+use super::cases::{self, Case};
 use super::fault::{BundleError, Fault, FaultKind, Place, Warning};
+use super::manifest::{self, Manifest};
 use super::rule::{self, Rule};
 use super::scope;
 use super::tools::{self, Tool};
@@ -17,6 +19,11 @@ use super::{lint, schema};
 /// touched only as far as it is used.
 const STACK: usize = 64 << 20;
 
+/// How files of rules end.
+const RULES: &str = ".cedar";
+/// Where files of tests are.
+const TESTS: &str = "tests/";
+
 /// A validated policy bundle: rules, tools, and the Cedar schema that the tools generate.
 #[derive(Debug, Clone)]
 pub struct Bundle {
@@ -25,6 +32,8 @@ pub struct Bundle {
     pub(super) schema: Schema,
     pub(super) tools: BTreeMap<String, Tool>,
     pub(super) rules: BTreeMap<String, Rule>,
+    manifest: Manifest,
+    pub(super) cases: Vec<Case>,
     warnings: Vec<Warning>,
 }
 
@@ -36,8 +45,9 @@ impl Bundle {
     /// Files of a bundle.
     pub const MOST_FILES: usize = 256;
 
-    /// Reads and validates the files of a bundle: `*.cedar` and at most one `tools.json`, by name. No file at
-    /// all is a bundle that denies everything.
+    /// Reads and validates the files of a bundle, by path: `*.cedar`, `tools.json`, `manifest.json`, `signature.json`
+    /// and `tests/*.json`. No file at all is a bundle that denies everything. Its tests are read, not run: see
+    /// [`Engine::run_tests`](super::Engine::run_tests).
     ///
     /// # Errors
     /// Everything that was found wrong, with file, line, column and rule, and what to do about it.
@@ -99,8 +109,19 @@ impl Bundle {
             }
         };
         let mut rules = BTreeMap::new();
-        for (file, text) in texts.iter().filter(|(file, _)| **file != tools::FILE) {
+        for (file, text) in texts.iter().filter(|(file, _)| file.ends_with(RULES)) {
             rule::read(file, text, &mut rules, &mut faults);
+        }
+        let manifest = match manifest::read(files, texts.get(manifest::FILE).copied()) {
+            Ok(manifest) => manifest,
+            Err(fault) => {
+                faults.push(fault);
+                Manifest::default()
+            }
+        };
+        let mut cases = Vec::new();
+        for (file, text) in texts.iter().filter(|(file, _)| file.starts_with(TESTS)) {
+            cases::read(file, text, &mut cases, &mut faults);
         }
         if rules.len() > Self::MOST_RULES {
             let message = format!("{} rules, more than {}", rules.len(), Self::MOST_RULES);
@@ -112,7 +133,8 @@ impl Bundle {
             let hint = "rename what Cedar refuses in tools.json";
             Fault::new(FaultKind::Tools, message, hint).at(Place::file(tools::FILE))
         })?;
-        Ok(Self { digest: digest(files), form, schema, tools, rules, warnings: Vec::new() })
+        let digest = digest(files.iter().map(|(name, content)| (name.as_str(), content.as_slice())));
+        Ok(Self { digest, form, schema, tools, rules, manifest, cases, warnings: Vec::new() })
     }
 
     /// Rules as they are, valid or not: how the engine behaves must not hang on validation.
@@ -140,6 +162,12 @@ impl Bundle {
     #[must_use]
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
+    }
+
+    /// What the bundle says about itself; where it is signed, its signature was verified.
+    #[must_use]
+    pub const fn manifest(&self) -> &Manifest {
+        &self.manifest
     }
 
     /// The registered tools, in the order of their names in rules.
@@ -177,8 +205,8 @@ fn texts(files: &BTreeMap<String, Vec<u8>>) -> Result<BTreeMap<&str, &str>, Bund
     let mut faults = Vec::new();
     for (name, content) in files {
         if !is_file_name(name) {
-            let hint = "a bundle holds *.cedar and tools.json only, named with letters, digits, and . _ -; \
-                        move the file elsewhere";
+            let hint = "a bundle holds *.cedar, tools.json, manifest.json, signature.json and tests/*.json only, named \
+                        with letters, digits, and . _ -; move the file elsewhere";
             faults.push(Fault::new(FaultKind::FileName, "not a policy file", hint).at(Place::file(name)));
             continue;
         }
@@ -196,10 +224,16 @@ fn texts(files: &BTreeMap<String, Vec<u8>>) -> Result<BTreeMap<&str, &str>, Bund
     refuse(faults).map(|()| texts)
 }
 
-fn is_file_name(name: &str) -> bool {
-    let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
-    let rules = name.strip_suffix(".cedar").is_some_and(|stem| !stem.is_empty());
-    plain && name.len() <= 128 && !name.starts_with('.') && (rules || name == tools::FILE)
+fn is_file_name(path: &str) -> bool {
+    let plain = |name: &str| {
+        let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+        plain && name.len() <= 128 && !name.starts_with('.')
+    };
+    let stem = |name: &str, ending: &str| name.strip_suffix(ending).is_some_and(|stem| !stem.is_empty());
+    match path.strip_prefix(TESTS) {
+        Some(name) => plain(name) && stem(name, ".json"),
+        None => plain(path) && (stem(path, RULES) || [tools::FILE, manifest::FILE, manifest::SIGNATURE].contains(&path)),
+    }
 }
 
 fn refuse(faults: Vec<Fault>) -> Result<(), BundleError> {
@@ -273,10 +307,12 @@ fn unprefixed(message: &str, id: &str) -> String {
     message.strip_prefix(&format!("for policy `{id}`, ")).unwrap_or(message).to_owned()
 }
 
-fn digest(files: &BTreeMap<String, Vec<u8>>) -> [u8; 32] {
+/// See [`Bundle::digest`]; files in byte order of their paths.
+pub(super) fn digest<'a>(files: impl Iterator<Item = (&'a str, &'a [u8])>) -> [u8; 32] {
     fn number(hash: &mut Sha256, n: usize) {
         hash.update(u64::try_from(n).unwrap_or(u64::MAX).to_be_bytes());
     }
+    let files: Vec<(&str, &[u8])> = files.collect();
     let mut hash = Sha256::new();
     hash.update(b"foreseal.bundle.v1\0");
     number(&mut hash, files.len());

@@ -5,9 +5,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::argument_path::ArgumentPath;
 use super::json::Strict;
-use super::provenance::{Destination, OutputLabels, Pattern, ValueType};
+use super::argument_path::ArgumentPath;
+use super::provenance::{Destination, Format, OutputLabels, Pattern, ValueType};
 use super::shape::Fields;
 use super::signals::{Language, Parse};
 use crate::record::canonical::to_jcs;
@@ -39,6 +39,8 @@ pub(super) struct DeclaredOutput {
     /// For people and importers; not part of any decision.
     #[serde(default, rename = "schema")]
     _schema: Option<Strict>,
+    #[serde(default)]
+    format: Format,
     #[serde(default)]
     authoritative: Vec<DeclaredPlace>,
     #[serde(default)]
@@ -115,10 +117,7 @@ impl DeclaredLabels {
                 "sql" => Language::Sql,
                 "shell" => Language::Shell,
                 other => {
-                    return Err((
-                        format!("\"parse\" as {other:?} is not known"),
-                        "the languages are sql and shell",
-                    ));
+                    return Err((format!("\"parse\" as {other:?} is not known"), "the languages are sql and shell"));
                 }
             };
             parse.push(Parse { at, language });
@@ -138,6 +137,7 @@ impl DeclaredLabels {
             payload,
             parse,
             output: OutputLabels {
+                format: self.output.format,
                 authoritative,
                 untrusted: self.output.untrusted,
                 sensitive: self.output.sensitive,

@@ -24,12 +24,14 @@
 mod annotation;
 mod argument_path;
 mod bundle;
+mod cases;
 mod engine;
 mod facts;
 mod fault;
 mod json;
 mod labels;
 mod lint;
+mod manifest;
 mod mention;
 mod plan;
 pub mod provenance;
@@ -46,10 +48,12 @@ mod verdict;
 mod version;
 
 pub use bundle::Bundle;
+pub use cases::FailedTest;
 pub use engine::{Engine, Evaluated};
 pub use facts::{Knowledge, PlanView, PrincipalFacts, RateFacts, SessionFacts};
 pub use fault::{BundleError, Fault, FaultKind, Place, Warning};
 pub use labels::Labels;
+pub use manifest::{Author, Manifest, Mode, author_key, sign_bundle};
 pub use plan::{Plan, PlanError, PlanState, Standing};
 pub use request::{AgentFacts, CallView, Claimed, DecideInput, RequestError};
 pub use tools::{Tool, action_id, tools_of};
