@@ -11,9 +11,10 @@ use zeroize::Zeroizing;
 
 use super::admin::{Admin, Change};
 use super::error::LedgerError;
+use super::find::{Kept, ciphertext_of};
 use super::keyring::{KeyringError, random};
 use super::payload::Payload;
-use super::running::{Kept, Ledger, ciphertext_of};
+use super::running::Ledger;
 use super::sequencer::{Made, Sequencer};
 use crate::disk::{FileMode, read_file, write_file_atomically};
 use crate::evidence::bundle::{BundleSigner, ProvenLeaf, Scope};

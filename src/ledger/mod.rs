@@ -29,6 +29,8 @@ pub mod clock;
 mod committer;
 #[cfg(feature = "server")]
 mod error;
+#[cfg(feature = "server")]
+mod find;
 pub mod fsck;
 #[cfg(feature = "server")]
 mod hand_out;
@@ -73,6 +75,8 @@ pub use committer::SealedLeaf;
 #[cfg(feature = "server")]
 pub use error::LedgerError;
 #[cfg(feature = "server")]
+pub use find::{Found, Kept};
+#[cfg(feature = "server")]
 pub use hand_out::TakeLeaf;
 #[cfg(feature = "server")]
 pub use init::{Initialised, init, new_token};
@@ -85,7 +89,7 @@ pub use open_error::OpenError;
 #[cfg(feature = "server")]
 pub(crate) use running::Threads;
 #[cfg(feature = "server")]
-pub use running::{Admission, Found, Kept, Ledger};
+pub use running::{Admission, Ledger};
 #[cfg(feature = "server")]
 pub use sequencer::{Accepted, Admitted, IntentReply, SignalsAhead, VerifiedSignature};
 #[cfg(feature = "server")]

@@ -139,18 +139,12 @@ async fn check_target(State(service): App, request: Request, next: Next) -> Resp
         let asked = match operation.needs {
             Needs::Nothing => Ok(()),
             Needs::LogReader => token.and_then(|token| service.authorize_log_read(token)),
-            Needs::AnyCaller | Needs::Agent => token.and_then(|token| service.authenticate(token)).map(drop),
+            Needs::AnyCaller | Needs::Agent | Needs::Application | Needs::ToolServer => {
+                token.and_then(|token| service.authenticate(token)).map(drop)
+            }
             Needs::Operator => {
                 let caller = token.and_then(|token| service.authenticate(token));
                 caller.and_then(|caller| caller.operator()).map(drop)
-            }
-            Needs::Application => {
-                let caller = token.and_then(|token| service.authenticate(token));
-                caller.and_then(|caller| caller.application()).map(drop)
-            }
-            Needs::ToolServer => {
-                let caller = token.and_then(|token| service.authenticate(token));
-                caller.and_then(|caller| caller.tool_server()).map(drop)
             }
         };
         return Problem::counted(&service, asked.err().unwrap_or(error)).into_response();

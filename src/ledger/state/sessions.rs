@@ -238,8 +238,9 @@ impl Sessions {
         let Some(record) = context.sealed.record::<OutcomeRecord>() else { return };
         let open = context.chain.session(&entry.session, entry.at);
         // Of a session that is not known any more nobody asks what it heard.
-        let Some(agent) =
-            open.map(|open| open.agent).or_else(|| self.held.get(&entry.session).map(|s| s.agent))
+        let Some(agent) = open
+            .map(|open| open.agent)
+            .or_else(|| self.current(&entry.session, context.chain, entry.at).map(|session| session.agent))
         else {
             return;
         };

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 const INTENT: &str = include_str!("../../../../examples/receipt/intent.json");
 const ANSWER: &str = include_str!("../../../../examples/receipt/answer.json");
+pub(super) const SESSION_ID: &str = "01a1fc83-1ca4-7286-8eaa-163f6fbd2b51";
 const SEED: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 const RULE: &str = "@id(\"registered-tools\") @reason(\"registered\")\npermit (principal, action in Action::\"call\", resource);\n";
 
@@ -74,8 +75,12 @@ fn party(name: &str, token: Option<&str>, revoked: bool) -> Value {
     party
 }
 
-pub(super) fn new_party() -> Value {
+pub(super) fn new_application() -> Value {
     json!({ "name": "helpdesk" })
+}
+
+pub(super) fn new_server() -> Value {
+    json!({ "name": "bank" })
 }
 
 pub(super) fn registered_application() -> Value {
@@ -83,7 +88,7 @@ pub(super) fn registered_application() -> Value {
 }
 
 pub(super) fn registered_server() -> Value {
-    party("mail", Some("fst_an-example-and-nobody-s-token"), false)
+    party("bank", Some("fst_an-example-and-nobody-s-token"), false)
 }
 
 pub(super) fn revoked_application() -> Value {
@@ -91,7 +96,7 @@ pub(super) fn revoked_application() -> Value {
 }
 
 pub(super) fn revoked_server() -> Value {
-    party("mail", None, true)
+    party("bank", None, true)
 }
 
 pub(super) fn applications() -> Value {
@@ -99,22 +104,22 @@ pub(super) fn applications() -> Value {
 }
 
 pub(super) fn servers() -> Value {
-    json!({ "tool_servers": [party("mail", None, false)] })
+    json!({ "tool_servers": [party("bank", None, false)] })
 }
 
 pub(super) fn new_session() -> Value {
     json!({
-        "agent": "payments-bot", "session": "ticket-4711", "principal": { "id": "alice@example.com", "roles": ["customer"] },
-        "environment": "prod", "words": ["Send the March invoice to bob@example.com, please."],
+        "id": SESSION_ID, "agent": "payments-bot", "session": "invoice-2026-118", "principal": { "id": "alice@example.com", "roles": ["customer"] },
+        "environment": "prod", "words": ["Please pay the invoice of the paper mill."],
     })
 }
 
 pub(super) fn new_turn() -> Value {
-    json!({ "words": ["And a copy to carol@example.com."] })
+    json!({ "words": ["And tell me the balance after it."] })
 }
 
 pub(super) fn new_outcome() -> Value {
-    json!({ "call": "c1", "status": "ok", "result": { "sent": true } })
+    json!({ "call": "c1", "status": "ok", "result": { "balance": 1250.5, "currency": "EUR" } })
 }
 
 pub(super) fn sealed_record() -> Value {

@@ -12,7 +12,7 @@ const fn name(description: &'static str, example: &'static str) -> Parameter {
 }
 
 const APPLICATION_NAME: Parameter = name("The application's name.", "helpdesk");
-const SERVER_NAME: Parameter = name("The tool server's name.", "mail");
+const SERVER_NAME: Parameter = name("The tool server's name.", "bank");
 const AFTER: Parameter = Parameter {
     name: "after",
     place: Place::Query,
@@ -72,11 +72,12 @@ const fn of_registration(
     }
 }
 
-const NEW_PARTY: Body =
-    Body { schema: "NewParty", bytes_max: limits::ADMIN_BODY_MAX_BYTES, example: example::new_party };
+const fn new_party(example: fn() -> serde_json::Value) -> Body {
+    Body { schema: "NewParty", bytes_max: limits::ADMIN_BODY_MAX_BYTES, example }
+}
 
 pub(in crate::api::http) static REGISTER_APPLICATION: Operation = Operation {
-    body: Some(NEW_PARTY),
+    body: Some(new_party(example::new_application)),
     errors: &[E::NameTaken, E::TooManyRegistrations],
     ..of_registration(
         Method::Post,
@@ -137,7 +138,7 @@ pub(in crate::api::http) static REVOKE_APPLICATION: Operation = Operation {
 };
 
 pub(in crate::api::http) static REGISTER_TOOL_SERVER: Operation = Operation {
-    body: Some(NEW_PARTY),
+    body: Some(new_party(example::new_server)),
     errors: &[E::NameTaken, E::TooManyRegistrations],
     ..of_registration(
         Method::Post,
@@ -244,7 +245,7 @@ pub(in crate::api::http) static TAKE_TURN: Operation = Operation {
         required: true,
         description: "The id that opening the session answered.",
         schema: shapes::uuid,
-        example: "01a1fc83-1ca4-7286-8eaa-163f6fbd2a3e",
+        example: example::SESSION_ID,
     }],
     errors: &[E::NotFound, E::IdReused, E::SessionNotOpen, E::SealedUnanswered],
     ..of_testimony(
