@@ -34,6 +34,8 @@ mod inspect;
 mod output;
 #[cfg(feature = "server")]
 mod party;
+#[cfg(feature = "replay")]
+mod policy;
 mod readers;
 #[cfg(feature = "remote")]
 mod remote;
@@ -73,6 +75,8 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Inspect(what) => inspect::run(&what),
         Command::Fsck(what) => fsck::run(&what),
         Command::Export(what) => export::run(&what),
+        #[cfg(feature = "replay")]
+        Command::Policy(what) => policy::run(&what),
         #[cfg(feature = "server")]
         Command::Init(what) => init::run(&what),
         #[cfg(feature = "server")]
