@@ -3,12 +3,14 @@
 //! A fold over leaves alone, without payloads or keys, so that the service, recovery and a distrustful auditor
 //! run the same rules.
 
+mod outcomes;
 mod sessions;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::outcomes::Outcomes;
 pub use self::sessions::OpenSession;
 use self::sessions::OpenSessions;
 use super::decision::Outcome;

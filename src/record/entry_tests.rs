@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::merkle::Hash;
 use crate::record::canonical::to_jcs;
-use crate::record::chain::{Chain, LinkError};
+use crate::record::chain::{Chain, LinkError, Outcomes};
 use crate::record::decision::Outcome;
 
 fn commitment(byte: u8) -> Commitment {

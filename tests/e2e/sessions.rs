@@ -199,7 +199,7 @@ fn what_is_malformed_is_refused_and_nothing_is_sealed() {
             &bank,
             "/v1/intents/01a1fc83-1ca4-7286-8eaa-163f6fbd2a3e/outcomes",
             json!({ "call": "c1", "status": "fine", "result": 1 }),
-            "status",
+            "`ok` or `error`",
         ),
         (
             E::MalformedRequest,

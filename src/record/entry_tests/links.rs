@@ -187,10 +187,43 @@ fn each_broken_link_of_an_outcome_is_refused() {
     chain.apply(&Entry::Intent(next())).expect("it follows");
     broken(&chain, &Entry::Outcome(OutcomeEntry { tool: 1, ..outcome.clone() }), "leaf 1 registers no tool");
     broken(&chain, &Entry::Outcome(OutcomeEntry { call: 64, ..outcome.clone() }), "no intent has a call 64");
+    outcomes_are_of_calls_that_may_run_and_one_of_each(&outcome);
     chain.apply(&Entry::Outcome(outcome.clone())).expect("it follows");
     chain.apply(&tool(21, Operation::Rotate, Some(4))).expect("it follows");
     chain.apply(&tool(21, Operation::Revoke, Some(4))).expect("it follows");
     broken(&chain, &Entry::Outcome(OutcomeEntry { at: at(22), ..outcome }), "tool server 4 was revoked");
     broken(&chain, &tool(22, Operation::Rotate, Some(4)), "tool server 4 was revoked");
     broken(&chain, &tool(22, Operation::Rotate, None), "it names no tool server");
+}
+
+/// Over every verdict on an intent and on each of its calls, atomic or not.
+fn outcomes_are_of_calls_that_may_run_and_one_of_each(outcome: &OutcomeEntry) {
+    use Outcome::{Allow, Deny, Hold, Modify};
+    for (whole, atomic) in
+        [Allow, Modify, Hold, Deny].into_iter().flat_map(|whole| [(whole, true), (whole, false)])
+    {
+        let verdicts = [Allow, Deny, Modify, Hold, Allow];
+        let calls = verdicts.map(|outcome| SealedCall { outcome, digest: Hash([0; 32]) }).to_vec();
+        let mut outcomes = Outcomes::default();
+        outcomes.apply(&policy(0, 0)).expect("no outcome");
+        outcomes
+            .apply(&Entry::Intent(IntentEntry { outcome: whole, atomic, calls, ..next() }))
+            .expect("no outcome");
+        for (call, verdict) in (0u32..).zip(verdicts) {
+            let of = |intent, call| Entry::Outcome(OutcomeEntry { intent, call, ..outcome.clone() });
+            let may_run = matches!(verdict, Allow | Modify) && (!atomic || matches!(whole, Allow | Modify));
+            assert_eq!(outcomes.clone().apply(&of(1, call)).is_ok(), may_run, "{whole} {atomic} {call}");
+            assert!(
+                outcomes.clone().apply(&of(0, call)).is_err()
+                    && outcomes.clone().apply(&of(9, call)).is_err()
+            );
+            if may_run {
+                outcomes.apply(&of(1, call)).expect("it is the first");
+                assert!(outcomes.apply(&of(1, call)).is_err(), "{whole} {atomic} {call} twice");
+            }
+        }
+        assert!(
+            outcomes.apply(&Entry::Outcome(OutcomeEntry { intent: 1, call: 64, ..outcome.clone() })).is_err()
+        );
+    }
 }

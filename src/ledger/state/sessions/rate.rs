@@ -26,7 +26,7 @@ impl Rate {
     pub(super) fn add(&mut self, at: Timestamp, calls: u32) {
         // Times never step back in the log.
         let now = bucket(at).max(self.newest);
-        let passed = usize::try_from(now - self.newest).unwrap_or(BUCKETS).min(BUCKETS);
+        let passed = usize::try_from(now.saturating_sub(self.newest)).unwrap_or(BUCKETS).min(BUCKETS);
         self.counts.rotate_right(passed);
         self.counts.iter_mut().take(passed).for_each(|count| *count = 0);
         self.newest = now;
@@ -37,7 +37,7 @@ impl Rate {
 
     /// Calls up to that time.
     pub(super) fn lately(&self, at: Timestamp) -> u32 {
-        let passed = usize::try_from(bucket(at) - self.newest).unwrap_or(0).min(BUCKETS);
+        let passed = usize::try_from(bucket(at).saturating_sub(self.newest)).unwrap_or(0).min(BUCKETS);
         self.counts.iter().take(BUCKETS - passed).fold(0, |sum: u32, count| sum.saturating_add(*count))
     }
 }
