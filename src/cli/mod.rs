@@ -32,6 +32,8 @@ mod fsck;
 mod init;
 mod inspect;
 mod output;
+#[cfg(feature = "replay")]
+mod policy;
 mod readers;
 #[cfg(feature = "remote")]
 mod remote;
@@ -71,6 +73,8 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Inspect(what) => inspect::run(&what),
         Command::Fsck(what) => fsck::run(&what),
         Command::Export(what) => export::run(&what),
+        #[cfg(feature = "replay")]
+        Command::Policy(what) => policy::run(&what),
         #[cfg(feature = "server")]
         Command::Init(what) => init::run(&what),
         #[cfg(feature = "server")]

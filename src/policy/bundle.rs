@@ -175,6 +175,12 @@ impl Bundle {
         self.tools.values()
     }
 
+    /// How many tests it brings along.
+    #[must_use]
+    pub fn tests(&self) -> usize {
+        self.cases.len()
+    }
+
     /// The ids of the rules, sorted.
     pub fn rules(&self) -> impl ExactSizeIterator<Item = &str> {
         self.rules.keys().map(String::as_str)

@@ -212,6 +212,9 @@ impl Engine {
             match transform::apply(transforms.iter().copied(), call.args, tool, &is_grounded) {
                 Err(why) => Changed::Failed(why),
                 Ok(args) if args == *call.args => Changed::Same,
+                Ok(args) if to_jcs(&args).is_err() => {
+                    Changed::Failed("the arguments have no canonical form".to_owned())
+                }
                 Ok(args) => {
                     let changed = CallView { args: &args, signals: None, ..*call };
                     let facts = deciding.facts_again(&changed, tool, &facts);

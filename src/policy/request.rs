@@ -295,7 +295,7 @@ impl Changed {
         match self {
             Self::Call { args, context } => {
                 write_name(b'{', "args", out);
-                // INVARIANT: the arguments are strict JSON, so they have a canonical form.
+                // INVARIANT: a call without a canonical form is not one that may run (`Changed::Failed`).
                 let _ = write_jcs(args, out);
                 write_name(b',', "context", out);
                 write_record_json(context, out);
