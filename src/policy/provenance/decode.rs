@@ -14,7 +14,7 @@ const BASE64_MIN: usize = 16;
 /// Characters of a run that may be hexadecimal.
 const HEX_MIN: usize = 24;
 /// Bytes of readable text that a decoded run must have in a row.
-pub(in crate::policy) const READABLE_MIN: usize = 10;
+const READABLE_MIN: usize = 10;
 
 /// Takes what is left over: a run cut at any place.
 const BASE64: GeneralPurpose = GeneralPurpose::new(

@@ -14,9 +14,12 @@ pub(super) fn host(text: &str) -> Option<String> {
     if text.is_empty() || text.len() > 1_024 {
         return None;
     }
-    let ascii = Uts46::new()
-        .to_ascii(text.as_bytes(), AsciiDenyList::STD3, Hyphens::Allow, DnsLength::Verify)
-        .ok()?;
+    let ascii =
+        Uts46::new().to_ascii(text.as_bytes(), AsciiDenyList::URL, Hyphens::Allow, DnsLength::Verify).ok()?;
+    // Underscores are in names that resolve, though no host may have them.
+    if !ascii.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)) {
+        return None;
+    }
     // WHATWG reads a host whose last label is a number as an IPv4 address, in octal, hexadecimal and shorter forms too.
     // One form is taken.
     let last = ascii.rsplit('.').next().unwrap_or("");
@@ -57,7 +60,26 @@ pub(super) fn email(text: &str) -> Option<String> {
     named.then(|| format!("{}@{domain}", local.to_ascii_lowercase()))
 }
 
-/// `//host[:port]/path[?query]` for the web, `scheme://…` for other places. `None` where a reader might be led elsewhere
+/// Whether a mail address stands around the `@` at `at`.
+pub(in crate::policy) fn email_at(text: &str, at: usize) -> bool {
+    let bytes = text.as_bytes();
+    let in_local = |byte: &u8| byte.is_ascii_alphanumeric() || b"._%+-".contains(byte);
+    let local = bytes.get(..at).unwrap_or(&[]).last().is_some_and(in_local);
+    let domain = bytes.get(at.saturating_add(1)..).unwrap_or(&[]);
+    let in_domain = |byte: &u8| byte.is_ascii_alphanumeric() || b".-".contains(byte);
+    let len = domain.iter().take(255).take_while(|byte| in_domain(byte)).count();
+    let domain = text.get(at.saturating_add(1)..at.saturating_add(1).saturating_add(len)).unwrap_or("");
+    let mut labels = domain.trim_end_matches(['.', '-']).rsplit('.');
+    let top = labels.next().unwrap_or("");
+    let names = labels.clone().count();
+    local
+        && names > 0
+        && top.len() >= 2
+        && top.bytes().all(|byte| byte.is_ascii_alphabetic())
+        && labels.all(|l| !l.is_empty())
+}
+
+/// `//host[:port][/path][?query]` for the web, `scheme://…` for other places. `None` where a reader might be led elsewhere
 /// than it looks: user names, backslashes, white space, broken escapes.
 pub(super) fn url(text: &str) -> Option<String> {
     if text.chars().any(|c| c.is_whitespace() || c.is_control() || c == '\\') {
@@ -86,8 +108,9 @@ pub(super) fn url(text: &str) -> Option<String> {
     }
     let tail = tail.split('#').next().unwrap_or("");
     let (path, query) = tail.split_once('?').map_or((tail, None), |(path, query)| (path, Some(query)));
+    // The place of a folder is written with and without its last `/`.
     let path = without_dots(&escaped(path)?);
-    out.push_str(if path.is_empty() { "/" } else { &path });
+    out.push_str(path.trim_end_matches('/'));
     if let Some(query) = query.filter(|query| !query.is_empty()) {
         out.push('?');
         out.push_str(&escaped(query)?);
@@ -98,7 +121,7 @@ pub(super) fn url(text: &str) -> Option<String> {
 /// The host of a canonical URL.
 pub(super) fn host_of(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("//")?;
-    let authority = rest.split('/').next()?;
+    let authority = rest.split(['/', '?']).next()?;
     match authority.strip_prefix('[') {
         Some(inner) => inner.find(']').and_then(|end| authority.get(..end.saturating_add(2))),
         None => authority.split(':').next(),
@@ -167,9 +190,7 @@ fn is_unreserved(byte: u8) -> bool {
 /// RFC 3986 section 5.2.4.
 fn without_dots(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
-    let mut last_is_folder = false;
     for part in path.split('/').skip(1) {
-        last_is_folder = matches!(part, "." | "..");
         match part {
             "." => {}
             ".." => {
@@ -182,9 +203,6 @@ fn without_dots(path: &str) -> String {
     for part in &parts {
         out.push('/');
         out.push_str(part);
-    }
-    if last_is_folder {
-        out.push('/');
     }
     out
 }

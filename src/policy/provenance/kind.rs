@@ -21,7 +21,7 @@ const NAME_MAX_BYTES: usize = 256;
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum ValueType {
-    /// An account number that need not be an IBAN: letters and digits, at least four of them digits; groups and case
+    /// An account number that need not be an IBAN: 8 to 34 letters and digits, six of them digits; groups and case
     /// do not matter.
     Account,
     /// A channel or room: a name, with or without `#`; case does not matter.

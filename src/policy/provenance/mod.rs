@@ -30,15 +30,19 @@ mod memory;
 mod numbers;
 mod path;
 mod pattern;
+mod python;
 mod taint;
 mod words;
 
 use serde::{Deserialize, Serialize};
 
+pub(in crate::policy) use decode::{Budget, decoded};
 pub use fingerprint::FingerprintKey;
 pub use grounding::{Grounding, Standing};
+pub(in crate::policy) use internet::email_at;
 pub use kind::ValueType;
 pub use memory::Memory;
+pub(in crate::policy) use numbers::is_iban;
 pub use pattern::{Pattern, PatternError};
 
 /// A place in a call's arguments or in a tool's output, and what kind of value stands there.

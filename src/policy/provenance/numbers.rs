@@ -1,9 +1,9 @@
 //! Values written in digits: accounts, IBANs, telephone numbers, dates.
 
 /// Letters and digits of an account number.
-const ACCOUNT_CHARS: std::ops::RangeInclusive<usize> = 4..=40;
+const ACCOUNT_CHARS: std::ops::RangeInclusive<usize> = 8..=34;
 /// Its least digits: fewer are a word.
-const ACCOUNT_DIGITS_MIN: usize = 4;
+const ACCOUNT_DIGITS_MIN: usize = 6;
 /// Characters of an IBAN (ISO 13616).
 const IBAN_CHARS: std::ops::RangeInclusive<usize> = 15..=34;
 /// Digits of an international telephone number (E.164), and of one as dialled.
@@ -27,7 +27,7 @@ fn ungrouped(text: &str, separators: &[u8]) -> Option<String> {
 }
 
 pub(super) fn account(text: &str) -> Option<String> {
-    let account = ungrouped(text, b" -.")?;
+    let account = ungrouped(text, b" -")?;
     let digits = account.bytes().filter(u8::is_ascii_digit).count();
     (ACCOUNT_CHARS.contains(&account.len()) && digits >= ACCOUNT_DIGITS_MIN).then_some(account)
 }

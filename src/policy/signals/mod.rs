@@ -15,6 +15,10 @@
 //! - No input panics it.
 //! - A detector that changes what it finds gets a new version, and the old one stays: see [`VERSION`].
 
+mod anchors;
+mod characters;
+mod classes;
+mod scan;
 mod shell;
 mod sql;
 
@@ -79,24 +83,58 @@ pub const TEXT_MAX_BYTES: usize = 1024 * 1024;
 /// What the detectors find in a call's arguments. `parses` names the arguments that are SQL or shell.
 #[must_use]
 pub fn of_call(args: &Value, parses: &[Parse]) -> Signals {
-    let mut signals = Signals::default();
-    let mut open = vec![args];
-    let mut bytes = 0_usize;
-    while let Some(value) = open.pop() {
-        match value {
-            Value::String(text) => bytes = bytes.saturating_add(text.len()),
-            Value::Array(items) => open.extend(items),
-            Value::Object(members) => open.extend(members.values()),
-            Value::Null | Value::Bool(_) | Value::Number(_) => {}
-        }
+    let mut found = scan::Found::default();
+    let texts = texts(args);
+    // All or nothing: a part would depend on the order of members.
+    if texts.iter().fold(0_usize, |sum, text| sum.saturating_add(text.len())) > TEXT_MAX_BYTES {
+        found.over_budget = true;
+    } else {
+        texts.iter().for_each(|text| found.look(text));
     }
-    signals.over_budget = bytes > TEXT_MAX_BYTES;
+    let mut signals = Signals {
+        classes: found.classes.names().map(str::to_owned).collect(),
+        instructions: found.instructions,
+        invisible: found.invisible,
+        lookalike: found.lookalike,
+        encoded: found.encoded,
+        over_budget: found.over_budget,
+        sql: None,
+        shell: None,
+    };
     for parse in parses {
-        let count = parse.at.values(args).len();
-        match parse.language {
-            Language::Sql => signals.sql.get_or_insert_default().unparsed |= count > 0,
-            Language::Shell => signals.shell.get_or_insert_default().unparsed |= count > 0,
+        for value in parse.at.values(args) {
+            match (parse.language, value) {
+                (_, Value::Null) => {}
+                (Language::Sql, value) => {
+                    let facts = signals.sql.get_or_insert_default();
+                    signals.over_budget |= sql::read(value.as_str(), facts);
+                }
+                (Language::Shell, value) => {
+                    let facts = signals.shell.get_or_insert_default();
+                    signals.over_budget |= shell::read(value, facts);
+                }
+            }
         }
     }
     signals
+}
+
+/// All texts, the names of members included.
+fn texts(value: &Value) -> Vec<&str> {
+    let mut texts = Vec::new();
+    let mut open = vec![value];
+    while let Some(value) = open.pop() {
+        match value {
+            Value::String(text) => texts.push(text.as_str()),
+            Value::Array(items) => open.extend(items),
+            Value::Object(members) => {
+                for (name, value) in members {
+                    texts.push(name);
+                    open.push(value);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+    texts
 }
