@@ -84,6 +84,7 @@ fn annotations_are_known_or_refused() {
         ("@id(\"a\") @outcome(\"modify\") @transform(\"cap:/amount\")", "forbid", "it has no number"),
         ("@id(\"a\") @outcome(\"modify\") @transform(\"cap:/amount:1.00000\")", "forbid", "up to 4 places"),
         ("@id(\"a\") @outcome(\"modify\") @transform(\"redact:feelings:/query\")", "forbid", "no data class"),
+        ("@id(\"a\") @outcome(\"modify\") @transform(\"drop:/to/0\")", "forbid", "it counts items"),
         ("@id(\"a\") @outcome(\"modify\") @transform(\"drop:/to;\")", "forbid", "it has no path"),
         ("@id(\"a\") @reason(\" \")", "forbid", "@reason is empty"),
         ("@id(\"a\") @reason(\"a\\nb\")", "forbid", "@reason is empty"),

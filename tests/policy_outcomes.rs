@@ -182,7 +182,6 @@ fn transforms_change_what_they_say_and_the_changed_call_is_judged_again() {
     for (transform, before, after) in [
         ("drop:/cc", json!({"to": ["a@x.example"], "cc": ["b@x.example"]}), json!({"to": ["a@x.example"]})),
         ("drop:/to/*", json!({"to": ["a@x.example", "b@x.example"]}), json!({"to": []})),
-        ("drop:/to/0", json!({"to": ["a@x.example", "b@x.example"]}), json!({"to": ["b@x.example"]})),
         (
             "drop-ungrounded:/to/*",
             json!({"to": ["e@x.example", "a@x.example", "b@x.example", "c@x.example"]}),
@@ -196,8 +195,19 @@ fn transforms_change_what_they_say_and_the_changed_call_is_judged_again() {
         ("cap:/copies:-1", json!({"to": [], "copies": 3}), json!({"to": [], "copies": -1})),
         (
             "redact:pii-email:/body; drop:/cc",
-            json!({"to": [], "body": "ask bob@x.example or eve@y.example.", "cc": []}),
-            json!({"to": [], "body": "ask [redacted] or [redacted]."}),
+            json!({"to": [], "body": "ask bob@x.example  or eve@y.example\nsoon", "cc": []}),
+            json!({"to": [], "body": "ask [redacted]  or [redacted]\nsoon"}),
+        ),
+        (
+            "redact:pci-card-number:/body",
+            json!({"to": [], "body": "card 4111 1111 1111 1111, thanks to bob@x.example"}),
+            json!({"to": [], "body": "card [redacted] thanks to bob@x.example"}),
+        ),
+        (
+            // More than is looked for one by one.
+            "redact:pii-email:/body",
+            json!({"to": [], "body": "bob@x.example ".repeat(50)}),
+            json!({"to": [], "body": "[redacted]"}),
         ),
     ] {
         let engine = with_permit(&format!("@id(\"m\") @outcome(\"modify\") @transform(\"{transform}\") {send};"));
@@ -272,7 +282,7 @@ fn transforms_that_would_replace_a_destination_or_do_nothing_do_not_load() {
     for (transform, scope, part) in [
         ("redact:pii-email:/reply_to", "action == Action::\"mail/send\"", "would replace a destination"),
         ("redact:pii-email:/to/*", "action == Action::\"mail/send\"", "would replace a destination"),
-        ("cap:/to/0:5", "action in Action::\"call\"", "would replace a destination"),
+        ("cap:/to/*:5", "action in Action::\"call\"", "would replace a destination"),
         ("drop:/to", "action == Action::\"mail/send\"", "requires the argument"),
         ("drop:/bcc", "action == Action::\"mail/send\"", "has this argument"),
         ("drop:/cc", "action == Action::\"mail/read\"", "has this argument"),
@@ -514,7 +524,7 @@ fn any_args() -> impl Strategy<Value = Value> {
 const TRANSFORMS: [&str; 9] = [
     "drop:/cc",
     "drop:/to/*",
-    "drop:/cc/1",
+    "drop:/cc/*",
     "drop:/reply_to",
     "drop-ungrounded:/to/*",
     "drop-ungrounded:/cc",
@@ -545,7 +555,7 @@ fn destinations(args: &Value) -> BTreeMap<(String, String), usize> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(250))]
+    #![proptest_config(ProptestConfig::with_cases(120))]
 
     /// Whatever rules change, no destination is there that was not there before; and the same rules are content with
     /// what they made.

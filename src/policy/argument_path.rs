@@ -48,6 +48,14 @@ impl ArgumentPath {
         self.0.len() == 1
     }
 
+    /// Does it name an item by its number?
+    pub(super) fn counts(&self) -> bool {
+        self.0.iter().any(|segment| match segment {
+            Segment::Any => false,
+            Segment::Name(name) => !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit()),
+        })
+    }
+
     /// Can the two name places of which one lies within the other, or that are the same?
     pub(super) fn overlaps(&self, other: &Self) -> bool {
         self.0.iter().zip(&other.0).all(|(a, b)| match (a, b) {

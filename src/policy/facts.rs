@@ -201,6 +201,7 @@ fn shell(shell: &ShellFacts) -> Typed {
         ("commands", texts(&shell.commands)),
         ("destructive", Typed::Bool(shell.destructive)),
         ("dynamic", Typed::Bool(shell.dynamic)),
+        ("inline_code", Typed::Bool(shell.inline_code)),
         ("network", Typed::Bool(shell.network)),
         ("pipe_to_shell", Typed::Bool(shell.pipe_to_shell)),
         ("privileged", Typed::Bool(shell.privileged)),

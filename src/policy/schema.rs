@@ -124,6 +124,7 @@ fn signals() -> Vec<(&'static str, Value)> {
     let mut shell = bools(&[
         "destructive",
         "dynamic",
+        "inline_code",
         "network",
         "pipe_to_shell",
         "privileged",

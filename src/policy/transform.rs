@@ -9,24 +9,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Number, Value};
 
 use super::argument_path::{ArgumentPath, without};
+use super::signals;
 use super::tools::Tool;
 use super::value::{decimal_text, exact_scaled, scaled};
 
 /// Transforms of one rule.
 const MOST: usize = 16;
-
-const CLASSES: [&str; 1] = ["pii-email"];
-
-fn spans(_class: &str, text: &str) -> Vec<std::ops::Range<usize>> {
-    text.match_indices('@')
-        .filter_map(|(at, _)| {
-            let part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '+');
-            let start = text.get(..at)?.rfind(|c| !part(c)).map_or(0, |i| i + 1);
-            let end = text.get(at + 1..)?.find(|c| !part(c)).map_or(text.len(), |i| at + 1 + i);
-            (start < at && end > at + 1).then_some(start..end)
-        })
-        .collect()
-}
+/// What stands in the place of what was redacted.
+const BLOT: &str = "[redacted]";
+/// Finds of one class in one text; with more, the text is blotted out as a whole.
+const BLOTS: usize = 32;
 
 /// One change to a call's arguments.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,7 +82,7 @@ fn one(text: &str) -> Result<Transform, (String, &'static str)> {
         }
         "redact" => {
             let (class, path) = rest.split_once(':').ok_or_else(|| wrong("it has no path"))?;
-            if !CLASSES.contains(&class) {
+            if !signals::CLASS_NAMES.contains(&class) {
                 return Err((
                     format!("@transform({text:?}): there is no data class {class:?}"),
                     "see \"Signals\" in docs/policy.md for the data classes",
@@ -101,6 +93,9 @@ fn one(text: &str) -> Result<Transform, (String, &'static str)> {
         _ => return Err(wrong("it is not on the list")),
     };
     let at = ArgumentPath::parse(path).map_err(wrong)?;
+    if at.counts() {
+        return Err(wrong("it counts items, and after one is removed another has its number: write * for all of them"));
+    }
     Ok(Transform { text: text.to_owned(), at, act })
 }
 
@@ -176,22 +171,48 @@ fn redact(class: &str, path: &str, value: &mut Value) -> Result<(), String> {
     match value {
         Value::Null => Ok(()),
         Value::String(text) => {
-            let spans = spans(class, text);
-            let mut blotted = String::with_capacity(text.len());
-            let mut from = 0;
-            for span in spans {
-                blotted.push_str(text.get(from..span.start).unwrap_or_default());
-                blotted.push_str("[redacted]");
-                from = span.end;
-            }
-            if from > 0 {
-                blotted.push_str(text.get(from..).unwrap_or_default());
+            if let Some(blotted) = blotted(class, text) {
                 *text = blotted;
             }
             Ok(())
         }
         _ => Err(format!("{path} is no text to be redacted")),
     }
+}
+
+/// The text without what the detector of the class finds, as few words blotted out as that takes; `None` where it finds
+/// nothing. The detector itself says when it is done, so nothing that a rule would see is left.
+fn blotted(class: &str, text: &str) -> Option<String> {
+    let found = |text: &str| {
+        let signals = signals::of_call(&Value::from(text), &[]);
+        signals.over_budget || signals.classes.contains(class)
+    };
+    if !found(text) {
+        return None;
+    }
+    let mut left = text.to_owned();
+    for _ in 0..BLOTS {
+        // Where words begin: from the last one at which the class is still found behind it, to where it is whole.
+        let starts: Vec<usize> = words(&left).map(|(start, _)| start).collect();
+        let from = starts.partition_point(|start| left.get(*start..).is_some_and(found));
+        let Some(start) = from.checked_sub(1).and_then(|last| starts.get(last).copied()) else { break };
+        let ends: Vec<usize> = words(&left).map(|(_, end)| end).filter(|end| *end > start).collect();
+        let to = ends.partition_point(|end| !left.get(start..*end).is_some_and(found));
+        let Some(end) = ends.get(to).copied() else { break };
+        left.replace_range(start..end, BLOT);
+        if !found(&left) {
+            return Some(left);
+        }
+    }
+    Some(BLOT.to_owned())
+}
+
+/// Where words begin and end: what stands between white space.
+fn words(text: &str) -> impl Iterator<Item = (usize, usize)> {
+    text.split_whitespace().map(move |word| {
+        let start = word.as_ptr().addr().saturating_sub(text.as_ptr().addr());
+        (start, start.saturating_add(word.len()))
+    })
 }
 
 /// Is there a destination in `after` that is not in `before`, or more often?
