@@ -58,7 +58,8 @@ fn decide_all(engine: &Engine, calls: &[(&str, &str, &Value)]) -> Evaluated {
         .collect();
     let roles = ["teller".to_owned()];
     let agent = AgentFacts { name: "bot", roles: &roles, signed: false };
-    let claimed = Claimed { goal_stated: true, reasoning_steps: 2, environment: Some("prod"), ..Claimed::default() };
+    let claimed =
+        Claimed { goal_stated: true, reasoning_steps: 2, environment: Some("prod"), ..Claimed::default() };
     engine.decide(&DecideInput { claimed, ..DecideInput::new(agent, &calls, 1_790_000_000_000) })
 }
 

@@ -28,6 +28,14 @@ pub(super) enum Command {
     #[cfg(feature = "server")]
     #[command(subcommand)]
     Agent(Agent),
+    /// Register applications: what opens sessions and passes on the user's words
+    #[cfg(feature = "server")]
+    #[command(subcommand)]
+    Application(Party),
+    /// Register tool servers: what reports the outcomes of calls
+    #[cfg(feature = "server")]
+    #[command(subcommand)]
+    ToolServer(Party),
     /// Submit one intent, or one a line, and print the answers
     #[cfg(feature = "server")]
     Submit(Submit),
@@ -207,6 +215,37 @@ pub(super) enum Agent {
         connection: Connection,
     },
     /// List the registered agents
+    List {
+        #[command(flatten)]
+        connection: Connection,
+    },
+}
+
+#[cfg(feature = "server")]
+#[derive(Debug, Subcommand)]
+pub(super) enum Party {
+    /// Register one and print its token, once
+    Add {
+        /// Its name; a tool server's is the one by which calls name it
+        name: String,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Give one a new token and print it, once; the old one ends
+    Rotate {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// End a registration
+    Revoke {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// List those that are registered
     List {
         #[command(flatten)]
         connection: Connection,

@@ -32,6 +32,8 @@ mod fsck;
 mod init;
 mod inspect;
 mod output;
+#[cfg(feature = "server")]
+mod party;
 #[cfg(feature = "replay")]
 mod policy;
 mod readers;
@@ -83,6 +85,10 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Config(ConfigCommand::Check { serve, json }) => config_check::run(serve, json),
         #[cfg(feature = "server")]
         Command::Agent(what) => agent::run(&what),
+        #[cfg(feature = "server")]
+        Command::Application(what) => party::applications(&what),
+        #[cfg(feature = "server")]
+        Command::ToolServer(what) => party::tool_servers(&what),
         #[cfg(feature = "server")]
         Command::Submit(what) => submit::run(&what),
         #[cfg(feature = "server")]

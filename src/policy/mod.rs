@@ -58,6 +58,6 @@ pub use manifest::{Author, Manifest, Mode, author_key, sign_bundle};
 pub use plan::{Plan, PlanError, PlanState, Standing};
 pub use request::{AgentFacts, CallView, Claimed, DecideInput, RequestError};
 pub use sentence::{NewRule, SentenceError, rule_of};
-pub use tools::{Tool, action_id};
+pub use tools::{Tool, action_id, tools_of};
 pub use verdict::{Matched, Verdict};
 pub use version::{ENGINE_VERSION, FACTS_VERSION, FactsForm};

@@ -228,7 +228,8 @@ impl DeclaredStep {
         let mut bindings = Vec::new();
         for (to, source) in &self.from {
             let (id, output) = source.split_at(source.find('/').unwrap_or(source.len()));
-            let pattern = |path: &str| ArgumentPath::parse(path).map_err(|problem| wrong(at("from"), problem));
+            let pattern =
+                |path: &str| ArgumentPath::parse(path).map_err(|problem| wrong(at("from"), problem));
             bindings.push(Binding { at: pattern(to)?, step: step(id, "from")?, output: pattern(output)? });
         }
         let free = match &self.free {

@@ -118,8 +118,17 @@ fn facts() -> Vec<(&'static str, Value)> {
 
 fn signals() -> Vec<(&'static str, Value)> {
     let bools = |names: &[&'static str]| names.iter().map(|name| (*name, bool())).collect::<Vec<_>>();
-    let mut sql =
-        bools(&["comments", "ddl", "escapes", "grants", "reads", "tautology", "unfiltered", "unparsed", "writes"]);
+    let mut sql = bools(&[
+        "comments",
+        "ddl",
+        "escapes",
+        "grants",
+        "reads",
+        "tautology",
+        "unfiltered",
+        "unparsed",
+        "writes",
+    ]);
     sql.extend([("statements", long()), ("tables", strings())]);
     let mut shell = bools(&[
         "destructive",

@@ -162,6 +162,14 @@ pub(super) fn read(text: &str) -> Result<BTreeMap<String, Tool>, Vec<Fault>> {
     if faults.is_empty() { Ok(tools) } else { Err(faults) }
 }
 
+/// The tools of a bundle's files, by their names in rules, without its rules: what the fold over a log needs of a policy.
+/// Files that are no bundle's have none; a policy's were read when it became active.
+#[must_use]
+pub fn tools_of(files: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Tool> {
+    let text = files.get(FILE).and_then(|bytes| std::str::from_utf8(bytes).ok());
+    text.and_then(|text| read(text).ok()).unwrap_or_default()
+}
+
 fn fault(index: usize, message: &str, hint: &str) -> Fault {
     Fault::new(FaultKind::Tools, format!("tool {index}: {message}"), hint).at(Place::file(FILE))
 }

@@ -94,7 +94,9 @@ fn one(text: &str) -> Result<Transform, (String, &'static str)> {
     };
     let at = ArgumentPath::parse(path).map_err(wrong)?;
     if at.counts() {
-        return Err(wrong("it counts items, and after one is removed another has its number: write * for all of them"));
+        return Err(wrong(
+            "it counts items, and after one is removed another has its number: write * for all of them",
+        ));
     }
     Ok(Transform { text: text.to_owned(), at, act })
 }

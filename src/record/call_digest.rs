@@ -1,4 +1,4 @@
-//! The salted digest by which a leaf names a call.
+//! The salted digests by which leaves name a call and its result.
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -42,6 +42,21 @@ pub fn changed_call_digest(seed: &Seed, index: u32, call: &Call, args: &Value) -
     canonical.push(b'}');
     let mut hasher = Sha256::new();
     hasher.update(b"foreseal.call.v1\0");
+    hasher.update(call_salt(seed, index));
+    hasher.update(&canonical);
+    Ok(Hash(hasher.finalize().into()))
+}
+
+/// Salted digest of the result of call `index`, from the seed of the outcome's record.
+///
+/// # Errors
+/// [`EntryError::Shape`] when the result has no canonical form (it comes from strict JSON, so it has).
+pub fn result_digest(seed: &Seed, index: u32, result: &Value) -> Result<Hash, EntryError> {
+    let mut canonical = Vec::new();
+    write_jcs(result, &mut canonical)
+        .map_err(|e| EntryError::Shape { kind: "outcome".to_owned(), problem: e.to_string() })?;
+    let mut hasher = Sha256::new();
+    hasher.update(b"foreseal.result.v1\0");
     hasher.update(call_salt(seed, index));
     hasher.update(&canonical);
     Ok(Hash(hasher.finalize().into()))

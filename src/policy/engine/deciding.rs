@@ -6,9 +6,9 @@ use std::sync::LazyLock;
 use serde_json::Value;
 
 use super::calls::Order;
+use crate::policy::argument_path::ArgumentPath;
 use crate::policy::bundle::Bundle;
 use crate::policy::facts::{Knowledge, PlanFacts, PlanView};
-use crate::policy::argument_path::ArgumentPath;
 use crate::policy::plan::Planned;
 use crate::policy::provenance::{Destination, FingerprintKey, Grounding, Memory, Pattern, Standing};
 use crate::policy::request::{CallFacts, CallView, DecideInput};
@@ -92,10 +92,11 @@ impl<'a> Deciding<'a> {
             ArgumentPath::parse(destination.at.as_str()).is_ok_and(|known| known.overlaps(&place))
         });
         let mut any = false;
-        let all = kinds.map(|destination| Destination { at: at.clone(), kind: destination.kind }).all(|alone| {
-            any = true;
-            memory.ground(key, &[alone], &[], args).destinations == Standing::Grounded
-        });
+        let all =
+            kinds.map(|destination| Destination { at: at.clone(), kind: destination.kind }).all(|alone| {
+                any = true;
+                memory.ground(key, &[alone], &[], args).destinations == Standing::Grounded
+            });
         any && all
     }
 

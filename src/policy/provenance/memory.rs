@@ -95,6 +95,18 @@ impl Memory {
         }
     }
 
+    /// Remembers nothing more: what else is said grounds nothing, and may be anything that taints.
+    pub fn overflow(&mut self) {
+        self.full = true;
+        self.untrusted.full = true;
+    }
+
+    /// Forgets what outputs gave: whoever vouched for some of them is no longer believed.
+    pub fn distrust_records(&mut self) {
+        self.full |= !self.records.is_empty();
+        self.records.clear();
+    }
+
     fn authoritative(&mut self, key: &FingerprintKey, place: &Destination, output: &Value) {
         let (records, full) = (&mut self.records, &mut self.full);
         place.at.visit(output, &mut |found| {
