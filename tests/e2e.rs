@@ -48,6 +48,8 @@ mod metrics;
 mod retries;
 #[path = "e2e/secrecy.rs"]
 mod secrecy;
+#[path = "e2e/sessions.rs"]
+mod sessions;
 #[path = "e2e/signed.rs"]
 mod signed;
 #[path = "e2e/starting.rs"]

@@ -36,21 +36,14 @@ fn outcomes(engine: &Engine, calls: &[Value]) -> Vec<Outcome> {
     let calls: Vec<CallView<'_>> = calls
         .iter()
         .zip(&ids)
-        .map(|(call, id)| CallView {
-            id,
-            server: call.get("server").map_or("", |server| server.as_str().unwrap()),
-            tool: call["name"].as_str().unwrap(),
-            args: &call["args"],
+        .map(|(call, id)| {
+            let server = call.get("server").map_or("", |server| server.as_str().unwrap());
+            CallView::new(id, server, call["name"].as_str().unwrap(), &call["args"])
         })
         .collect();
-    let input = DecideInput {
-        agent: AgentFacts { name: "example", roles: &[], signed: false },
-        calls: &calls,
-        claimed: Claimed { goal_stated: true, reasoning_steps: 1, observations: 0 },
-        environment: None,
-        principal: None,
-        at: 1_790_000_000_000,
-    };
+    let agent = AgentFacts { name: "example", roles: &[], signed: false };
+    let claimed = Claimed { goal_stated: true, reasoning_steps: 1, ..Claimed::default() };
+    let input = DecideInput { claimed, ..DecideInput::new(agent, &calls, 1_790_000_000_000) };
     engine.decide(&input).decision.calls.into_iter().map(|call| call.outcome).collect()
 }
 

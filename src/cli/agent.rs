@@ -12,9 +12,7 @@ pub(super) fn run(what: &Agent) -> Result<ExitCode, Failure> {
     if let Agent::Add { name, .. } | Agent::Rotate { name, .. } | Agent::Revoke { name, .. } = what
         && !crate::record::intent::is_id(name)
     {
-        // It becomes a part of a path, so it is looked at before it is sent.
-        let hint = "names are 1 to 128 characters of A-Z a-z 0-9 . _ : -";
-        return Err(Failure::new(format!("{name:?} is no agent's name"), hint));
+        return Err(no_name(name));
     }
     match what {
         Agent::Add { name, roles, public_key, connection } => {
@@ -30,12 +28,17 @@ pub(super) fn run(what: &Agent) -> Result<ExitCode, Failure> {
             status(&format!("{name} is revoked: its token is refused from now on"));
             Ok(ExitCode::SUCCESS)
         }
-        Agent::List { connection } => list(connection),
+        Agent::List { connection } => list(connection, "agents", "agents"),
     }
 }
 
+/// It becomes a part of a path, so it is looked at before it is sent.
+pub(super) fn no_name(name: &str) -> Failure {
+    Failure::new(format!("{name:?} is no name"), "names are 1 to 128 characters of A-Z a-z 0-9 . _ : -")
+}
+
 /// The token alone on stdout, so that it can be captured and nothing else is.
-fn print_token(answer: &Value) -> Result<ExitCode, Failure> {
+pub(super) fn print_token(answer: &Value) -> Result<ExitCode, Failure> {
     let token = answer.get("token").and_then(Value::as_str);
     let token = token
         .ok_or_else(|| Failure::new("the answer holds no token", "check that --url is a Foreseal service"))?;
@@ -43,17 +46,18 @@ fn print_token(answer: &Value) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn list(connection: &Connection) -> Result<ExitCode, Failure> {
+/// Lists what `/v1/<path>` has in its answers' member, a page at a time.
+pub(super) fn list(connection: &Connection, path: &str, member: &str) -> Result<ExitCode, Failure> {
     let remote = connect(connection)?;
     let mut after = None;
     loop {
         let query = after.map_or_else(String::new, |after: u64| format!("?after={after}"));
-        let answer = accepted(connection, remote.get(&format!("/v1/agents{query}")))?;
-        let agents = answer.get("agents").and_then(Value::as_array).cloned().unwrap_or_default();
-        for agent in &agents {
-            data(&agent.to_string());
+        let answer = accepted(connection, remote.get(&format!("/v1/{path}{query}")))?;
+        let rows = answer.get(member).and_then(Value::as_array).cloned().unwrap_or_default();
+        for row in &rows {
+            data(&row.to_string());
         }
-        match agents.last().and_then(|agent| agent.get("index")).and_then(Value::as_u64) {
+        match rows.last().and_then(|row| row.get("index")).and_then(Value::as_u64) {
             Some(last) => after = Some(last),
             None => return Ok(ExitCode::SUCCESS),
         }
@@ -68,7 +72,7 @@ pub(super) fn connect(connection: &Connection) -> Result<Remote, Failure> {
     Ok(Remote::new(&connection.url, Some(token.trim())))
 }
 
-fn post(connection: &Connection, path: &str, body: &Value) -> Result<Value, Failure> {
+pub(super) fn post(connection: &Connection, path: &str, body: &Value) -> Result<Value, Failure> {
     let bytes = body.to_string().into_bytes();
     accepted(connection, connect(connection)?.post_json(path, &bytes))
 }

@@ -11,6 +11,9 @@ use serde::Deserialize;
 
 use super::fault::{Fault, FaultKind, Place};
 use super::json::Strict;
+use super::labels::{
+    DeclaredLabels, DeclaredOutput, DeclaredParse, DeclaredPlace, Labels, check_pin, pinned_digest,
+};
 use super::shape::Fields;
 
 /// The bundle's file of tools.
@@ -32,7 +35,7 @@ const MOST_GROUPS: usize = 32;
 const NAME_BYTES: usize = 1_024;
 
 /// A registered tool.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Tool {
     /// The server it lives on; empty where none is named.
     pub server: String,
@@ -40,7 +43,15 @@ pub struct Tool {
     pub name: String,
     /// The groups its action is in, `call` included, sorted.
     pub groups: Vec<String>,
+    /// What the registry says about it beside its arguments' types.
+    pub labels: Labels,
+    /// SHA-256 of the canonical form of its description and input schema: what a pin holds.
+    pub digest: [u8; 32],
+    /// Is it pinned to that digest?
+    pub pinned: bool,
     pub(super) fields: Fields,
+    /// Arguments that its schema requires.
+    pub(super) required: BTreeSet<String>,
 }
 
 impl Tool {
@@ -94,9 +105,23 @@ struct Declared {
     groups: Vec<String>,
     #[serde(default)]
     input: Option<Strict>,
-    /// For people; not part of any decision.
-    #[serde(default, rename = "description")]
-    _description: Option<String>,
+    /// For people and models; no rule sees it. Part of what a pin holds.
+    #[serde(default)]
+    description: Option<String>,
+    #[serde(default)]
+    output: DeclaredOutput,
+    #[serde(default)]
+    destinations: Option<Vec<DeclaredPlace>>,
+    #[serde(default)]
+    payload: Vec<String>,
+    #[serde(default)]
+    parse: Vec<DeclaredParse>,
+    #[serde(default)]
+    irreversible: bool,
+    #[serde(default)]
+    region: Option<String>,
+    #[serde(default)]
+    pin: Option<String>,
 }
 
 /// Reads `tools.json`: the tools by their names in rules.
@@ -106,8 +131,9 @@ pub(super) fn read(text: &str) -> Result<BTreeMap<String, Tool>, Vec<Fault>> {
         let shown = error.to_string();
         let message =
             shown.rsplit_once(" at line ").map_or(shown.as_str(), |(message, _)| message).to_owned();
-        let hint = "tools.json is {\"tools\": [{\"server\", \"name\", \"groups\", \"input\": <JSON Schema>, \
-                    \"description\"}]}; correct it at this position";
+        let hint = "tools.json is {\"tools\": [{\"server\", \"name\", \"description\", \"groups\", \"input\", \"output\", \
+                    \"destinations\", \"payload\", \"parse\", \"irreversible\", \"region\", \"pin\"}]}; correct it at this \
+                    position";
         vec![Fault::new(FaultKind::Syntax, message, hint).at(place)]
     })?;
     if file.tools.len() > MOST_TOOLS {
@@ -136,6 +162,14 @@ pub(super) fn read(text: &str) -> Result<BTreeMap<String, Tool>, Vec<Fault>> {
     if faults.is_empty() { Ok(tools) } else { Err(faults) }
 }
 
+/// The tools of a bundle's files, by their names in rules, without its rules: what the fold over a log needs of a policy.
+/// Files that are no bundle's have none; a policy's were read when it became active.
+#[must_use]
+pub fn tools_of(files: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Tool> {
+    let text = files.get(FILE).and_then(|bytes| std::str::from_utf8(bytes).ok());
+    text.and_then(|text| read(text).ok()).unwrap_or_default()
+}
+
 fn fault(index: usize, message: &str, hint: &str) -> Fault {
     Fault::new(FaultKind::Tools, format!("tool {index}: {message}"), hint).at(Place::file(FILE))
 }
@@ -157,16 +191,45 @@ impl Declared {
             return Err((format!("more than {MOST_GROUPS} groups"), "name fewer groups"));
         }
         let mut groups: BTreeSet<String> = BTreeSet::from([CALL.to_owned()]);
-        for group in self.groups {
-            check_group(&group)?;
-            groups.insert(group);
+        for group in &self.groups {
+            check_group(group)?;
+            groups.insert(group.clone());
         }
-        let fields = match &self.input {
-            None => Fields::default(),
-            Some(Strict(schema)) => Fields::of_schema(schema)
-                .map_err(|why| (format!("{:?}: {why}", self.name), "correct the tool's \"input\""))?,
+        let known = match &self.input {
+            None => None,
+            Some(Strict(schema)) => Some(
+                Fields::of_schema(schema)
+                    .map_err(|why| (format!("{:?}: {why}", self.name), "correct the tool's \"input\""))?,
+            ),
         };
-        Ok(Tool { server: self.server, name: self.name, groups: groups.into_iter().collect(), fields })
+        let input = self.input.as_ref().map(|Strict(schema)| schema);
+        let digest = pinned_digest(self.description.as_deref(), input);
+        let of_tool = |(message, hint): (String, &'static str)| (format!("{:?}: {message}", self.name), hint);
+        if let Some(pin) = &self.pin {
+            check_pin(pin, digest).map_err(of_tool)?;
+        }
+        let required = input.and_then(|schema| schema.get("required")).and_then(serde_json::Value::as_array);
+        let required =
+            required.into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned)).collect();
+        let labels = DeclaredLabels {
+            destinations: self.destinations,
+            payload: self.payload,
+            parse: self.parse,
+            output: self.output,
+            irreversible: self.irreversible,
+            region: self.region,
+        };
+        let labels = labels.check(known.as_ref()).map_err(of_tool)?;
+        Ok(Tool {
+            server: self.server,
+            groups: groups.into_iter().collect(),
+            labels,
+            digest: digest.unwrap_or_default(),
+            pinned: self.pin.is_some(),
+            fields: known.unwrap_or_default(),
+            required,
+            name: self.name,
+        })
     }
 }
 

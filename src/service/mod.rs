@@ -19,8 +19,10 @@ mod error;
 mod export_stream;
 mod exports;
 mod following;
+mod parties;
 mod reads;
 mod submission;
+mod testimony;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,10 +35,13 @@ pub use error::{ErrorCode, SealedState, ServiceError};
 pub use export_stream::BundleStream;
 pub use exports::ExportRequest;
 pub use following::Growth;
+pub use parties::{NewParty, RegisteredParty};
 pub use reads::{ConsistencyProof, InclusionProof, PayloadView};
 pub use submission::{HandedIn, SubmissionHeaders};
+pub use testimony::SealedRecord;
 
 pub use crate::ledger::Distribution;
+pub use crate::ledger::state::PartyKind;
 use crate::ledger::{Ledger, LedgerError, News, Published};
 
 /// The use cases over one running ledger.

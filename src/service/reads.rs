@@ -103,6 +103,7 @@ impl Service {
                 Some(self.published().registry.agent_named(name).ok_or_else(not_found)?)
             }
             (Caller::Operator(_), None) => None,
+            (Caller::Party { .. }, _) => return Err(not_found()),
         };
         let mut found = match index {
             Some(agent) => self.ledger.find(id, agent)?.into_iter().collect(),

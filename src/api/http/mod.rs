@@ -8,9 +8,11 @@ pub(super) mod intents;
 mod log;
 mod metrics;
 pub mod openapi;
+mod parties;
 mod problem;
 mod query;
 mod routes;
+mod sessions;
 
 use std::future::Future;
 use std::sync::Arc;

@@ -52,16 +52,17 @@ fn engine(tools: usize, rules: usize) -> Result<Engine, Failure> {
 }
 
 fn decide_us(engine: &Engine, args: &Value, plan: &Plan) -> Result<f64, Failure> {
-    let calls = [CallView { id: "c1", server: "desk", tool: "send_reply", args }];
+    let calls = [CallView::new("c1", "desk", "send_reply", args)];
     let roles = ["support".to_owned()];
-    let input = DecideInput {
-        agent: AgentFacts { name: "bench-agent", roles: &roles, signed: false },
-        calls: &calls,
-        claimed: Claimed { goal_stated: true, reasoning_steps: 4, observations: 1 },
+    let agent = AgentFacts { name: "bench-agent", roles: &roles, signed: false };
+    let claimed = Claimed {
+        goal_stated: true,
+        reasoning_steps: 4,
+        observations: 1,
         environment: Some("prod"),
         principal: Some("user:alice@example.com"),
-        at: 1_750_000_000_000,
     };
+    let input = DecideInput { claimed, ..DecideInput::new(agent, &calls, 1_750_000_000_000) };
     let outcome = engine.decide(&input).decision.outcome;
     if outcome != Outcome::Allow {
         return Err(unexpected(format!("the workload's call is {}", outcome.as_str())));

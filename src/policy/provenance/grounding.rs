@@ -117,7 +117,7 @@ pub struct Grounding {
     pub payload_copied: bool,
     /// Does a payload hold a URL that occurs in untrusted content and is not grounded?
     pub untrusted_links: bool,
-    /// Was something trusted not remembered? What it would ground is ungrounded.
+    /// Was something trusted not remembered, or forgotten? What it would ground is ungrounded.
     pub full: bool,
     /// Was something untrusted not remembered? What it would taint is not tainted.
     pub taint_full: bool,

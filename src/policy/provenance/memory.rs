@@ -46,8 +46,10 @@ pub struct Memory {
     /// URLs by authors, or in places, that the user named.
     vouched: BTreeSet<Fingerprint>,
     untrusted: Taint,
-    /// Something trusted was not remembered: it grounds nothing.
+    /// Something trusted was not remembered: it grounds nothing, and nothing more is.
     full: bool,
+    /// Something trusted is not any more.
+    forgot: bool,
 }
 
 impl Memory {
@@ -147,10 +149,10 @@ impl Memory {
         self.untrusted.full = true;
     }
 
-    /// Forgets what outputs gave: whoever vouched for some of them is no longer believed.
+    /// Forgets what outputs gave: whoever reported some of it is no longer believed.
     pub fn distrust_records(&mut self) {
         for set in [&mut self.asked_for, &mut self.records, &mut self.vouched] {
-            self.full |= !set.is_empty();
+            self.forgot |= !set.is_empty();
             set.clear();
         }
     }
@@ -253,7 +255,7 @@ impl Memory {
         args: &Value,
     ) -> Grounding {
         let mut grounding =
-            Grounding { full: self.full, taint_full: self.untrusted.full, ..Grounding::default() };
+            Grounding { full: self.is_full(), taint_full: self.untrusted.full, ..Grounding::default() };
         let (mut any, mut user_only) = (false, true);
         for destination in destinations {
             let (mut worst, mut tainted, mut count) = (Standing::None, false, 0_usize);
@@ -330,10 +332,10 @@ impl Memory {
         sets.iter().map(|set| set.len()).chain(others).fold(0, usize::saturating_add)
     }
 
-    /// Was something trusted not remembered, because the memory is full?
+    /// Was something trusted not remembered, or forgotten?
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.full
+        self.full || self.forgot
     }
 
     /// The first grade that applies to a value.

@@ -77,6 +77,17 @@ pub struct Signals {
     pub shell: Option<ShellFacts>,
 }
 
+/// The names of all data classes, in order.
+pub const CLASS_NAMES: [&str; 11] = {
+    let mut names = [""; 11];
+    let mut i = 0;
+    while i < names.len() {
+        names[i] = classes::CLASSES[i].1;
+        i += 1;
+    }
+    names
+};
+
 /// Bytes of all texts of one call that are looked at.
 pub const TEXT_MAX_BYTES: usize = 1024 * 1024;
 
