@@ -6,8 +6,12 @@ use std::sync::Arc;
 
 use super::arguments::Serve;
 use super::config::{Config, Source};
-use super::output::{self, Failure};
 use super::files;
+use super::output::{self, Failure};
+<<<<<<< HEAD
+use super::files;
+=======
+>>>>>>> s-engine
 use crate::disk::{Disk, OpenMode, RealDisk};
 use crate::evidence::Report;
 use crate::ledger::layout::Layout;

@@ -75,7 +75,13 @@ fn read_bundle_below(
                 read_bundle_below(&path, &format!("{name}/"), files)?;
             }
             Some(EntryKind::Directory) => {
+<<<<<<< HEAD
                 return Err(std::io::Error::other(format!("{below}{name} is a directory too deep for a bundle")));
+=======
+                return Err(std::io::Error::other(format!(
+                    "{below}{name} is a directory too deep for a bundle"
+                )));
+>>>>>>> s-engine
             }
             _ => {
                 let bytes = read_file(&RealDisk, &path, limits::POLICY_BUNDLE_MAX_BYTES as u64)?;

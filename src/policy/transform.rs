@@ -82,7 +82,11 @@ fn one(text: &str) -> Result<Transform, (String, &'static str)> {
         }
         "redact" => {
             let (class, path) = rest.split_once(':').ok_or_else(|| wrong("it has no path"))?;
+<<<<<<< HEAD
             if !signals::CLASS_NAMES.contains(&class) {
+=======
+            if !signals::class_names().any(|known| known == class) {
+>>>>>>> s-engine
                 return Err((
                     format!("@transform({text:?}): there is no data class {class:?}"),
                     "see \"Signals\" in docs/policy.md for the data classes",
@@ -94,7 +98,13 @@ fn one(text: &str) -> Result<Transform, (String, &'static str)> {
     };
     let at = ArgumentPath::parse(path).map_err(wrong)?;
     if at.counts() {
+<<<<<<< HEAD
         return Err(wrong("it counts items, and after one is removed another has its number: write * for all of them"));
+=======
+        return Err(wrong(
+            "it counts items, and after one is removed another has its number: write * for all of them",
+        ));
+>>>>>>> s-engine
     }
     Ok(Transform { text: text.to_owned(), at, act })
 }
@@ -225,7 +235,7 @@ fn adds_destination(tool: &Tool, before: &Value, after: &Value) -> bool {
                 leaves(value, &mut |leaf| {
                     let seen = found.entry((i, leaf.to_string())).or_default();
                     *seen = seen.saturating_add(1);
-                })
+                });
             });
         }
         found

@@ -16,9 +16,13 @@ use zeroize::Zeroizing;
 use self::play::{Cast, Tally};
 use self::traces::Run;
 use super::arguments::Demo;
+use super::files::read_bundle;
 use super::init::create;
 use super::output::{self, Failure, data, warning};
+<<<<<<< HEAD
 use super::files::read_bundle;
+=======
+>>>>>>> s-engine
 use super::serve::{activate, is_missing, open, runtime, serve_until_stopped, stop_signal};
 use super::{audit, files};
 use crate::evidence::audit::Leaves;

@@ -78,6 +78,7 @@ pub struct Signals {
 }
 
 /// The names of all data classes, in order.
+<<<<<<< HEAD
 pub const CLASS_NAMES: [&str; 11] = {
     let mut names = [""; 11];
     let mut i = 0;
@@ -87,6 +88,11 @@ pub const CLASS_NAMES: [&str; 11] = {
     }
     names
 };
+=======
+pub fn class_names() -> impl Iterator<Item = &'static str> {
+    classes::CLASSES.iter().map(|(_, name)| *name)
+}
+>>>>>>> s-engine
 
 /// Bytes of all texts of one call that are looked at.
 pub const TEXT_MAX_BYTES: usize = 1024 * 1024;
