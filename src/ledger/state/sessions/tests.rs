@@ -33,10 +33,12 @@ fn tag(number: u64) -> SessionTag {
 impl Log {
     fn new() -> Self {
         let now = Timestamp::from_millis(1_800_000_000_000).unwrap();
-        let mut log = Self { state: State::default(), key: FoldKey::new(&[3; 32]), now, intents: 0, last: None };
+        let mut log =
+            Self { state: State::default(), key: FoldKey::new(&[3; 32]), now, intents: 0, last: None };
         let (v, id, operation) = (ENTRY_VERSION, Uuid::nil(), Operation::Register);
         let credential = "00".repeat(32);
-        let operator = OperatorEntry { v, kind: OperatorKind::It, id, at: now, operation, declared: DECLARED };
+        let operator =
+            OperatorEntry { v, kind: OperatorKind::It, id, at: now, operation, declared: DECLARED };
         log.apply(&Entry::Operator(operator), &format!(r#"{{"operator":"o","credential":"{credential}"}}"#));
         let agent = AgentEntry {
             v,
