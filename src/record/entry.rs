@@ -42,6 +42,7 @@ pub use super::call_digest::{call_digest, changed_call_digest, result_digest};
 use super::canonical::{is_canonical, to_jcs};
 use super::field_tree::Commitment;
 use super::limits;
+pub use super::session_tag::SessionTag;
 use super::time::Timestamp;
 
 /// The only entry format version there is.

@@ -42,7 +42,7 @@ impl FingerprintKey {
     }
 
     pub(super) fn value(&self, kind: ValueType, canonical: &str) -> Fingerprint {
-        mac(&self.values, &[b"v", kind.name().as_bytes(), &[0], canonical.as_bytes()])
+        mac(&self.values, &[b"v", kind.compared_as().name().as_bytes(), &[0], canonical.as_bytes()])
     }
 
     /// A value that a plan's binding passes on, in canonical JSON.
@@ -50,9 +50,17 @@ impl FingerprintKey {
         mac(&self.values, &[b"p", canonical]).0
     }
 
-    /// A word of a run of words, folded.
-    pub(super) fn word(&self, folded: &str) -> Fingerprint {
-        mac(&self.values, &[b"w", folded.as_bytes()])
+    /// A word of a vocabulary.
+    pub(super) fn term(&self, word: &str) -> u64 {
+        let mut hasher = SipHasher24::new_with_key(&self.grams);
+        hasher.write_u8(u8::MAX);
+        hasher.write(word.as_bytes());
+        hasher.finish()
+    }
+
+    /// A word of a run of words.
+    pub(super) fn word(&self, word: &str) -> Fingerprint {
+        mac(&self.values, &[b"w", word.as_bytes()])
     }
 
     /// 32 bits for a piece of text: enough for what only ever raises severity.

@@ -31,33 +31,17 @@ pub(super) fn host(text: &str) -> Option<String> {
     Some(ascii.into_owned())
 }
 
-/// A mail address in lower case, also out of `mailto:` and `Name <address>`.
+/// A mail address in lower case.
 pub(super) fn email(text: &str) -> Option<String> {
-    let text = match text.strip_suffix('>') {
-        Some(inner) => {
-            let (name, address) = inner.rsplit_once('<')?;
-            // A name that is itself an address says another one than it means.
-            if name.contains(['@', '<', '>']) {
-                return None;
-            }
-            address
-        }
-        None => text,
-    };
-    let text = text.strip_prefix("mailto:").unwrap_or(text);
     let (local, domain) = text.rsplit_once('@')?;
     let atext = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~.".contains(&byte);
-    let fits = (1..=64).contains(&local.len())
-        && local.bytes().all(atext)
-        && !local.starts_with('.')
-        && !local.ends_with('.')
-        && !local.contains("..");
-    if !fits || local.starts_with("mailto:") {
+    if !(1..=64).contains(&local.len()) || !local.bytes().all(atext) {
         return None;
     }
-    let domain = host(domain)?;
-    let named = domain.contains('.') && domain.ends_with(|c: char| c.is_ascii_alphanumeric());
-    named.then(|| format!("{}@{domain}", local.to_ascii_lowercase()))
+    let domain = host(domain).filter(|domain| domain.contains('.') && !domain.starts_with('['))?;
+    let address = format!("{}@{domain}", local.to_ascii_lowercase());
+    // What ends in a dot was another spelling of the host, but is none of an address.
+    (!text.ends_with('.')).then_some(address)
 }
 
 /// Whether a mail address stands around the `@` at `at`.
@@ -79,58 +63,62 @@ pub(in crate::policy) fn email_at(text: &str, at: usize) -> bool {
         && labels.all(|l| !l.is_empty())
 }
 
-/// `//host[:port][/path][?query]` for the web, `scheme://…` for other places. `None` where a reader might be led elsewhere
-/// than it looks: user names, backslashes, white space, broken escapes.
+/// `//host[:port][/path][?query]`. `None` where a reader might be led elsewhere than it looks: user names, backslashes,
+/// white space, steps that lead back; and where it is not of the web.
 pub(super) fn url(text: &str) -> Option<String> {
-    if text.chars().any(|c| c.is_whitespace() || c.is_control() || c == '\\') {
+    if text.chars().any(|c| c.is_whitespace() || c.is_control() || "<>\"\\^`{}|".contains(c)) {
         return None;
     }
-    let (scheme, rest, said) = match text.split_once("://") {
-        Some((scheme, rest)) if is_scheme(scheme) => (scheme.to_ascii_lowercase(), rest, true),
+    let (rest, said) = match text.split_once("://") {
+        Some((scheme, rest))
+            if scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("http") =>
+        {
+            (rest, true)
+        }
         _ => match text.strip_prefix("//") {
-            Some(rest) => (String::new(), rest, true),
-            None => (String::new(), text, false),
+            Some(rest) => (rest, true),
+            None => (text, false),
         },
     };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let rest = rest.split('#').next().unwrap_or("");
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, tail) = rest.split_at_checked(end)?;
-    let web = matches!(scheme.as_str(), "" | "http" | "https");
     let (name, port) = host_and_port(authority)?;
     let name = host(name)?;
     // Without a scheme it is a URL only if it looks like one.
     if !said && !name.contains('.') {
         return None;
     }
-    let mut out = if web { "//".to_owned() } else { format!("{scheme}://") };
-    out.push_str(&name);
-    if let Some(port) = port.filter(|port| !(web && matches!(port, 80 | 443))) {
+    let mut out = format!("//{name}");
+    if let Some(port) = port.filter(|port| !matches!(port, 80 | 443)) {
         let _ = write!(out, ":{port}");
     }
-    let tail = tail.split('#').next().unwrap_or("");
-    let (path, query) = tail.split_once('?').map_or((tail, None), |(path, query)| (path, Some(query)));
-    // The place of a folder is written with and without its last `/`.
-    let path = without_dots(&escaped(path)?);
-    out.push_str(path.trim_end_matches('/'));
-    if let Some(query) = query.filter(|query| !query.is_empty()) {
-        out.push('?');
-        out.push_str(&escaped(query)?);
+    let path = tail.split('?').next().unwrap_or("");
+    if path.split('/').any(|step| matches!(step, "." | "..") || is_escaped_dots(step)) {
+        return None;
     }
+    // The place of a folder is written with and without its last `/`.
+    out.push_str(if tail.contains('?') { tail } else { tail.trim_end_matches('/') });
     (out.len() <= super::kind::VALUE_MAX_BYTES).then_some(out)
 }
 
-/// The host of a canonical URL.
-pub(super) fn host_of(url: &str) -> Option<&str> {
-    let (_, rest) = url.split_once("//")?;
-    let authority = rest.split(['/', '?']).next()?;
-    match authority.strip_prefix('[') {
-        Some(inner) => inner.find(']').and_then(|end| authority.get(..end.saturating_add(2))),
-        None => authority.split(':').next(),
+/// `%2e`, `.%2E`, …: some readers take it for a step that leads back.
+fn is_escaped_dots(step: &str) -> bool {
+    let plain = step.to_ascii_lowercase().replace("%2e", ".");
+    plain.len() != step.len() && matches!(plain.as_str(), "." | "..")
+}
+
+/// The host of a URL, or a host alone, with a port that is not the web's.
+pub(super) fn host_of_text(text: &str) -> Option<String> {
+    match url(text) {
+        Some(url) => host_of(&url).map(str::to_owned),
+        None => host(text).filter(|_| !text.contains(['/', '?', '#'])),
     }
 }
 
-fn is_scheme(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_alphabetic())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+/// The host of a canonical URL, with its port.
+pub(super) fn host_of(url: &str) -> Option<&str> {
+    url.strip_prefix("//")?.split(['/', '?']).next()
 }
 
 fn host_and_port(authority: &str) -> Option<(&str, Option<u16>)> {
@@ -148,61 +136,4 @@ fn host_and_port(authority: &str) -> Option<(&str, Option<u16>)> {
     }
     let digits = port.bytes().all(|byte| byte.is_ascii_digit());
     if digits { port.parse().ok().map(|port| (name, Some(port))) } else { None }
-}
-
-/// RFC 3986 section 6.2.2: escapes of unreserved characters undone, all others in upper case; what must be escaped is.
-fn escaped(text: &str) -> Option<String> {
-    let mut out = String::with_capacity(text.len());
-    let bytes = text.as_bytes();
-    let mut at = 0_usize;
-    while let Some(&byte) = bytes.get(at) {
-        at = at.saturating_add(1);
-        if byte == b'%' {
-            let digits = bytes.get(at..at.saturating_add(2))?;
-            let byte = hex_byte(digits)?;
-            push_byte(&mut out, byte, is_unreserved(byte));
-            at = at.saturating_add(2);
-        } else {
-            push_byte(&mut out, byte, byte.is_ascii_graphic() && !b"\"<>^`{|}".contains(&byte));
-        }
-    }
-    Some(out)
-}
-
-fn hex_byte(digits: &[u8]) -> Option<u8> {
-    let digit = |byte: &u8| char::from(*byte).to_digit(16);
-    let [high, low] = digits else { return None };
-    u8::try_from(digit(high)?.checked_mul(16)?.checked_add(digit(low)?)?).ok()
-}
-
-fn push_byte(out: &mut String, byte: u8, plain: bool) {
-    if plain {
-        out.push(char::from(byte));
-    } else {
-        let _ = write!(out, "%{byte:02X}");
-    }
-}
-
-fn is_unreserved(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
-}
-
-/// RFC 3986 section 5.2.4.
-fn without_dots(path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/').skip(1) {
-        match part {
-            "." => {}
-            ".." => {
-                parts.pop();
-            }
-            part => parts.push(part),
-        }
-    }
-    let mut out = String::with_capacity(path.len());
-    for part in &parts {
-        out.push('/');
-        out.push_str(part);
-    }
-    out
 }

@@ -20,6 +20,7 @@
 //!   order the members of its inputs came in.
 //! - Work is linear in the input.
 
+mod arguments;
 mod decode;
 mod dump;
 mod fingerprint;
@@ -38,7 +39,7 @@ use serde::{Deserialize, Serialize};
 
 pub(in crate::policy) use decode::{Budget, decoded};
 pub use fingerprint::FingerprintKey;
-pub use grounding::{Grounding, Standing};
+pub use grounding::{Asked, Grounding, PayloadStanding, Reading, Standing};
 pub(in crate::policy) use internet::email_at;
 pub use kind::ValueType;
 pub use memory::Memory;
@@ -80,6 +81,10 @@ pub struct OutputLabels {
     pub format: Format,
     /// Places whose values are true records: the address book's addresses, not the text of a mail.
     pub authoritative: Vec<Destination>,
+    /// Who wrote each record, kept by the service itself: a member of the record.
+    pub author: Option<Pattern>,
+    /// The *argument* that names the place (a channel, an inbox) whose records are read.
+    pub place: Option<Destination>,
     /// May anybody outside have written what stands elsewhere in it?
     pub untrusted: bool,
     /// Is it confidential?

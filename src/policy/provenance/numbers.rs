@@ -1,4 +1,4 @@
-//! Values written in digits: accounts, IBANs, telephone numbers, dates.
+//! Values written in digits: accounts, IBANs, telephone numbers.
 
 /// Letters and digits of an account number.
 const ACCOUNT_CHARS: std::ops::RangeInclusive<usize> = 8..=34;
@@ -6,7 +6,7 @@ const ACCOUNT_CHARS: std::ops::RangeInclusive<usize> = 8..=34;
 const ACCOUNT_DIGITS_MIN: usize = 6;
 /// Characters of an IBAN (ISO 13616).
 const IBAN_CHARS: std::ops::RangeInclusive<usize> = 15..=34;
-/// Digits of an international telephone number (E.164), and of one as dialled.
+/// Digits of a telephone number: at most those of E.164.
 const PHONE_DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
 
 /// Letters and digits alone, in upper case; `None` where anything but a group's separator stands between them.
@@ -33,7 +33,7 @@ pub(super) fn account(text: &str) -> Option<String> {
 }
 
 pub(super) fn iban(text: &str) -> Option<String> {
-    let iban = ungrouped(text, b" -")?;
+    let iban = account(text)?;
     is_iban(iban.as_bytes()).then_some(iban)
 }
 
@@ -58,43 +58,14 @@ pub(in crate::policy) fn is_iban(iban: &[u8]) -> bool {
 }
 
 pub(super) fn phone(text: &str) -> Option<String> {
-    let text = text.strip_prefix("tel:").unwrap_or(text);
-    let (international, rest) = match (text.strip_prefix('+'), text.strip_prefix("00")) {
-        (Some(rest), _) | (None, Some(rest)) => (true, rest),
-        (None, None) => (false, text),
-    };
     let mut digits = String::with_capacity(16);
-    if international {
-        digits.push('+');
-    }
-    let mut open = false;
-    for byte in rest.bytes() {
+    for (at, byte) in text.bytes().enumerate() {
         match byte {
             b'0'..=b'9' => digits.push(char::from(byte)),
-            b'(' if !open => open = true,
-            b')' if open => open = false,
-            b' ' | b'-' | b'.' | b'/' => {}
+            b'+' if at == 0 => {}
+            b' ' | b'(' | b')' | b'-' | b'.' | b'/' => {}
             _ => return None,
         }
     }
-    let count = digits.len().saturating_sub(usize::from(international));
-    let fits = !open && PHONE_DIGITS.contains(&count) && !digits.starts_with("+0");
-    // What is dialled from abroad begins with 00: it must not come out as something that is read as that.
-    (fits && !digits.starts_with("00")).then_some(digits)
-}
-
-/// `2024-05-15`, also where a time follows.
-pub(super) fn date(text: &str) -> Option<String> {
-    let (date, rest) = text.split_at_checked(10)?;
-    if !(rest.is_empty() || rest.starts_with(['T', 't', ' '])) {
-        return None;
-    }
-    let mut parts = date.split('-');
-    let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
-    let digits = |text: &str, len: usize| text.len() == len && text.bytes().all(|b| b.is_ascii_digit());
-    if parts.next().is_some() || !digits(year, 4) || !digits(month, 2) || !digits(day, 2) {
-        return None;
-    }
-    let (month, day): (u8, u8) = (month.parse().ok()?, day.parse().ok()?);
-    ((1..=12).contains(&month) && (1..=31).contains(&day)).then(|| date.to_owned())
+    PHONE_DIGITS.contains(&digits.len()).then_some(digits)
 }

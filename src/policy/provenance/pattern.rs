@@ -89,6 +89,14 @@ impl Pattern {
         &self.text
     }
 
+    /// The pattern of what holds the last member, and that member's name; `None` where the last segment is no name.
+    pub(super) fn split_last(&self) -> Option<(Self, &str)> {
+        let (last, segments) = self.segments.split_last()?;
+        let Segment::Key(name) = last else { return None };
+        let text = self.text.rsplit_once('/').map_or("", |(text, _)| text);
+        Some((Self { text: text.to_owned(), segments: segments.to_vec() }, name))
+    }
+
     /// Calls `each` with everything the pattern leads to in `root`, in document order, until it says `false`.
     pub(super) fn visit<'a>(&self, root: &'a Value, each: &mut impl FnMut(Found<'a>) -> bool) -> bool {
         walk(&self.segments, root, each)

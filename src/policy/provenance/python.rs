@@ -1,5 +1,5 @@
-//! Python literals, as `repr` writes them: dictionaries, lists, tuples, strings, numbers, `True`, `False`, `None`. Anything
-//! else (calls, names, f-strings, byte strings, sums, strings side by side) is not read.
+//! Python literals, as `repr` writes them: dictionaries, lists, strings, numbers, `True`, `False`, `None`. Anything
+//! else (tuples, sets, calls, names, f-strings, byte strings, sums, strings side by side) is not read.
 
 use serde_json::{Map, Number, Value};
 
@@ -24,12 +24,7 @@ impl<'a> Reader<'a> {
         self.values = self.values.checked_add(1).filter(|count| *count <= VALUES_MAX)?;
         let deeper = depth.checked_add(1).filter(|depth| *depth <= JSON_MAX_DEPTH)?;
         let value = match self.rest.chars().next()? {
-            '[' => Value::Array(self.items(']', deeper)?.0),
-            '(' => {
-                let (items, commas) = self.items(')', deeper)?;
-                // `(x)` is x, and `(x,)` a tuple of it; only the latter is what `repr` writes.
-                (items.len() != 1 || commas > 0).then_some(Value::Array(items))?
-            }
+            '[' => Value::Array(self.items(deeper)?),
             '{' => self.members(deeper)?,
             '\'' | '"' => Value::String(self.string()?),
             _ => self.word()?,
@@ -49,29 +44,23 @@ impl<'a> Reader<'a> {
         true
     }
 
-    /// The items up to `close`, and how many commas came.
-    fn items(&mut self, close: char, depth: usize) -> Option<(Vec<Value>, usize)> {
+    fn items(&mut self, depth: usize) -> Option<Vec<Value>> {
         self.skip_one();
-        let (mut items, mut commas) = (Vec::new(), 0_usize);
-        while !self.rest.starts_with(close) {
+        let mut items = Vec::new();
+        while !self.rest.starts_with(']') {
             items.push(self.value(depth)?);
             if !self.take(',') {
                 break;
             }
-            commas = commas.saturating_add(1);
         }
-        self.take(close).then_some((items, commas))
+        self.take(']').then_some(items)
     }
 
     fn members(&mut self, depth: usize) -> Option<Value> {
         self.skip_one();
         let mut members = Map::new();
         while !self.rest.starts_with('}') {
-            let name = match self.value(depth)? {
-                Value::String(name) => name,
-                Value::Number(number) => number.to_string(),
-                _ => return None,
-            };
+            let Value::String(name) = self.value(depth)? else { return None };
             if !self.take(':') || members.contains_key(&name) {
                 return None;
             }
@@ -172,7 +161,7 @@ mod tests {
     #[test]
     fn what_repr_writes_is_read_and_nothing_else() {
         assert_eq!(
-            read(r#"{'a': [1, -2.5, True, None], "b's": (1,), 'c': (), 'd': '\x41\u00e9\n\'', 7: {}} "#),
+            read(r#"{'a': [1, -2.5, True, None], "b's": [1,], 'c': [], 'd': '\x41\u00e9\n\'', '7': {}} "#),
             Some(json!({"a": [1, -2.5, true, null], "b's": [1], "c": [], "d": "Aé\n'", "7": {}}))
         );
         for text in [
@@ -184,6 +173,9 @@ mod tests {
             "'a' 'b'",
             "b'a'",
             "(1)",
+            "(1, 2)",
+            "{1: 2}",
+            "{1}",
             "[1",
             "1 + 2",
             "01",

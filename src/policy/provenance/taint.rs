@@ -68,7 +68,7 @@ impl Taint {
         for word in squeezed.short_words() {
             self.insert(key.gram(WORD, word));
         }
-        let _ = words::values(text, &mut |kind, canonical| {
+        let _ = words::values(text, &mut |kind: ValueType, canonical: &str| {
             if let Some(domain) = domain(kind) {
                 self.insert(key.gram(domain, canonical.as_bytes()));
             }
@@ -84,36 +84,37 @@ impl Taint {
         }
     }
 
+    /// Is this canonical spelling that of a value in untrusted text?
+    pub(super) fn holds_exactly(&self, key: &FingerprintKey, kind: ValueType, canonical: &str) -> bool {
+        domain(kind).is_some_and(|domain| self.grams.contains(&key.gram(domain, canonical.as_bytes())))
+    }
+
     /// Does the value occur in untrusted text, whole?
     pub(super) fn holds_value(&self, key: &FingerprintKey, kind: ValueType, text: &str) -> bool {
         if self.grams.is_empty() {
             return false;
         }
-        if let (Some(domain), Some(canonical)) = (domain(kind), kind.canonical(text)) {
-            if self.grams.contains(&key.gram(domain, canonical.as_bytes())) {
-                return true;
-            }
-            let host = domain_of_host().zip(internet::host_of(&canonical).filter(|_| kind == ValueType::Url));
-            if host.is_some_and(|(domain, host)| self.grams.contains(&key.gram(domain, host.as_bytes()))) {
+        if let Some(canonical) = kind.canonical(text) {
+            let host = internet::host_of(&canonical).filter(|_| kind == ValueType::Url);
+            if self.holds_exactly(key, kind, &canonical)
+                || host.is_some_and(|host| self.holds_exactly(key, ValueType::Host, host))
+            {
                 return true;
             }
         }
         self.in_any_reading(text, &mut |squeezed| {
-            if squeezed.bytes.len() >= SURE_BYTES {
-                self.is_copied(key, squeezed)
-            } else {
-                let mut words = squeezed.words().peekable();
-                words.peek().is_some() && words.all(|word| self.grams.contains(&key.gram(WORD, word)))
-            }
+            self.is_whole(key, squeezed) || self.is_copied(key, squeezed)
         })
     }
 
-    /// Does a stretch of the text, or all of a short one, occur in untrusted text?
+    /// Does the text occur in untrusted text, whole?
+    pub(super) fn holds_text(&self, key: &FingerprintKey, text: &str) -> bool {
+        !self.grams.is_empty() && self.in_any_reading(text, &mut |squeezed| self.is_whole(key, squeezed))
+    }
+
+    /// Does a stretch of the text of [`COPIED_BYTES`] occur in untrusted text?
     pub(super) fn holds_part(&self, key: &FingerprintKey, text: &str) -> bool {
-        !self.grams.is_empty()
-            && self.in_any_reading(text, &mut |squeezed| {
-                squeezed.bytes.len() >= SURE_BYTES && self.is_copied(key, squeezed)
-            })
+        !self.grams.is_empty() && self.in_any_reading(text, &mut |squeezed| self.is_copied(key, squeezed))
     }
 
     fn in_any_reading(&self, text: &str, holds: &mut dyn FnMut(&Squeezed) -> bool) -> bool {
@@ -126,40 +127,47 @@ impl Taint {
         found
     }
 
-    /// Whether all pieces of the text, or all within a stretch of [`COPIED_BYTES`], are known.
+    /// Whether all of the text is known: its pieces, or, where it is too short for those, its words.
+    fn is_whole(&self, key: &FingerprintKey, squeezed: &Squeezed) -> bool {
+        if squeezed.bytes.len() < SURE_BYTES {
+            let mut words = squeezed.words().peekable();
+            return words.peek().is_some() && words.all(|word| self.grams.contains(&key.gram(WORD, word)));
+        }
+        let mut whole = true;
+        winnow(&squeezed.bytes, key, &mut |_, gram| {
+            whole = self.grams.contains(&gram);
+            whole
+        });
+        whole
+    }
+
+    /// Whether all pieces within a stretch of [`COPIED_BYTES`] are known.
     fn is_copied(&self, key: &FingerprintKey, squeezed: &Squeezed) -> bool {
-        let need = squeezed.bytes.len().min(COPIED_BYTES);
-        let (mut start, mut whole, mut copied) = (None, true, false);
+        let (mut start, mut copied) = (None, false);
         winnow(&squeezed.bytes, key, &mut |at, gram| {
             if self.grams.contains(&gram) {
                 let start = *start.get_or_insert(at);
-                copied = at.saturating_add(GRAM_BYTES).saturating_sub(start) >= need;
+                copied = at.saturating_add(GRAM_BYTES).saturating_sub(start) >= COPIED_BYTES;
             } else {
                 start = None;
-                whole = false;
             }
-            !copied && (whole || squeezed.bytes.len() > COPIED_BYTES)
+            !copied
         });
-        copied || whole
+        copied
     }
 }
 
 /// The domain of a kind's values; none for kinds whose every word would be one.
 fn domain(kind: ValueType) -> Option<u8> {
-    let place = match kind {
+    let place = match kind.compared_as() {
         ValueType::Account => 0,
         ValueType::Email => 1,
         ValueType::Host => 2,
-        ValueType::Iban => 3,
-        ValueType::Phone => 4,
-        ValueType::Url => 5,
+        ValueType::Phone => 3,
+        ValueType::Url => 4,
         _ => return None,
     };
     VALUES.checked_add(place)
-}
-
-fn domain_of_host() -> Option<u8> {
-    domain(ValueType::Host)
 }
 
 /// The beginning of a text, up to a character's boundary.

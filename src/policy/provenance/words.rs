@@ -1,182 +1,239 @@
-//! The values in a text that a person wrote: one pass over its words, each looked at by itself, in its pieces between
-//! brackets and quotes, and together with the groups that follow it (an IBAN in fours, a telephone number).
+//! The values in a text that a person wrote, and its words. One pass over its tokens and what it puts in quotes; each is
+//! looked at whole, and in its pieces between brackets and commas, peeled of the punctuation around it.
 //!
-//! Linear: a word starts at most [`GROUPS_MAX`] groups, and every look has a bound in bytes.
+//! Linear: every token is looked at a bounded number of times, within bounds in bytes.
 
 use std::ops::ControlFlow;
 
-use super::kind::{VALUE_MAX_BYTES, ValueType, fold};
+use super::kind::{VALUE_MAX_BYTES, ValueType};
 use super::{internet, numbers};
 
 /// Groups that may make one number.
 const GROUPS_MAX: usize = 12;
-/// Bytes of one quoted phrase.
-const QUOTED_MAX_BYTES: usize = 256;
-/// What stands around words and is no part of them.
-const AROUND: &[char] = &[
-    '"', '\'', '`', '(', ')', '[', ']', '{', '}', '<', '>', ',', ';', ':', '!', '?', '.', '*', '“', '”', '‘',
-    '’', '«', '»', '…',
+/// Characters of one quote.
+const QUOTE_MAX_CHARS: usize = 256;
+/// What is dropped at the end of a candidate, and at its start.
+const CLOSING: &[char] =
+    &['.', ',', ';', ':', '!', '?', '"', '\'', '`', '“', '”', '‘', '’', '«', '»', ')', ']', '}', '>'];
+const OPENING: &[char] = &['"', '\'', '`', '“', '”', '‘', '’', '«', '»', '(', '[', '{', '<'];
+/// What separates the pieces of a token.
+const BETWEEN: &[char] = &[',', ';', '|', '(', ')', '<', '>', '[', ']', '{', '}', '"', '“', '”', '«', '»'];
+/// Endings that a bare name has as a file, not as a host.
+const FILE_ENDINGS: &[&str] = &[
+    "txt", "md", "pdf", "doc", "docx", "xls", "xlsx", "csv", "ppt", "pptx", "odt", "ods", "png", "jpg",
+    "jpeg", "gif", "svg", "zip", "gz", "tar", "json", "xml", "yaml", "yml", "toml", "py", "rs", "js", "ts",
+    "java", "html", "htm", "log", "sh", "bin", "exe", "mov", "mp3", "mp4", "wav",
 ];
-/// What separates the pieces of a word.
-const BETWEEN: &[char] =
-    &['"', '\'', '`', '(', ')', '[', ']', '{', '}', '<', '>', ',', ';', '|', '“', '”', '=', '*'];
+
+/// Takes a value's kind and canonical spelling, and says whether to go on.
+pub(super) trait Take: FnMut(ValueType, &str) -> ControlFlow<()> {}
+impl<F: FnMut(ValueType, &str) -> ControlFlow<()>> Take for F {}
 
 /// Calls `each` with every value found, by kind and canonical spelling, until it breaks.
-pub(super) fn values(
-    text: &str,
-    each: &mut impl FnMut(ValueType, &str) -> ControlFlow<()>,
-) -> ControlFlow<()> {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    for (at, word) in words.iter().enumerate() {
-        if word.len() <= VALUE_MAX_BYTES {
-            let core = core(word);
-            one(core, each)?;
-            // `server=db1.example.com`, `[link](https://…)`, `a@x.com,b@x.com`
-            if core.contains(BETWEEN) {
-                for piece in core.split(BETWEEN).map(|piece| piece.trim_matches(AROUND)) {
-                    one(piece, each)?;
-                }
-            }
-            // A path may begin with a dot, and a sentence's end is not always one's own.
-            if word.starts_with("./") || word.starts_with('.') {
-                emit(ValueType::Path, word.trim_end_matches(AROUND), each)?;
-            }
+pub(super) fn values(text: &str, each: &mut impl Take) -> ControlFlow<()> {
+    let tokens: Vec<&str> = text.split_whitespace().collect();
+    for (at, token) in tokens.iter().enumerate() {
+        if token.len() <= VALUE_MAX_BYTES {
+            candidates(token, each)?;
+            each(ValueType::Secret, token)?;
         }
-        grouped(words.get(at..).unwrap_or(&[]), at.checked_sub(1).and_then(|at| words.get(at)), each)?;
+        grouped(tokens.get(at..).unwrap_or(&[]), at.checked_sub(1).and_then(|at| tokens.get(at)), each)?;
     }
-    quoted(text, each)
-}
-
-/// The runs of words that texts are compared by: each word folded, `None` between two clauses.
-pub(super) fn run<'a>(text: &'a str) -> impl Iterator<Item = Option<String>> + 'a {
-    text.split_whitespace().flat_map(|word| {
-        let breaks_before = word.starts_with(['(', '[', '{', '"', '“', '\'', '‘', '«', '`']);
-        let breaks_after = word
-            .ends_with([',', ';', ':', '!', '?', ')', ']', '}', '"', '”', '\'', '’', '»', '`'])
-            || word.ends_with('.');
-        let folded = fold(bare(core(word))).into_owned();
-        let word = (!folded.is_empty()).then_some(Some(folded));
-        [breaks_before.then_some(None), word, breaks_after.then_some(None)].into_iter().flatten()
+    quotes(text, &mut |quote| {
+        candidates(quote, each)?;
+        emit(ValueType::Secret, quote, each)?;
+        emit(ValueType::Id, quote, each)?;
+        if looks_like_path(quote) { emit(ValueType::Path, quote, each) } else { ControlFlow::Continue(()) }
     })
 }
 
-/// A word without what stands around it.
-fn core(word: &str) -> &str {
-    word.trim_matches(AROUND)
+/// The words of a text: runs of letters and digits, in which single `_`, `'` and `’` end nothing; in lower case,
+/// without a final `'s`.
+pub(super) fn of(text: &str) -> impl Iterator<Item = String> + '_ {
+    let mut chars = text.chars().peekable();
+    std::iter::from_fn(move || {
+        while chars.next_if(|c| !c.is_alphanumeric()).is_some() {}
+        let mut word = String::new();
+        while let Some(c) = chars.peek().copied() {
+            if c.is_alphanumeric() {
+                word.extend(c.to_lowercase());
+                chars.next();
+                continue;
+            }
+            // It ends nothing only between two letters.
+            let mut ahead = chars.clone();
+            ahead.next();
+            if matches!(c, '_' | '\'' | '’') && ahead.peek().is_some_and(|next| next.is_alphanumeric()) {
+                word.push(c);
+                chars.next();
+            } else {
+                break;
+            }
+        }
+        // `Alice's` names Alice.
+        if let Some(bare) = word.strip_suffix("'s").or_else(|| word.strip_suffix("’s")).map(str::len) {
+            word.truncate(bare);
+        }
+        (!word.is_empty()).then_some(word)
+    })
 }
 
-/// Without the possessive and the marks of names.
-fn bare(word: &str) -> &str {
-    let word = word.strip_suffix("'s").or_else(|| word.strip_suffix("’s")).unwrap_or(word);
-    word.trim_start_matches(['@', '#'])
-}
-
-fn emit(
-    kind: ValueType,
-    text: &str,
-    each: &mut impl FnMut(ValueType, &str) -> ControlFlow<()>,
-) -> ControlFlow<()> {
+fn emit(kind: ValueType, text: &str, each: &mut impl Take) -> ControlFlow<()> {
     match kind.canonical(text) {
         Some(canonical) => each(kind, &canonical),
         None => ControlFlow::Continue(()),
     }
 }
 
-/// The values that one word is.
-fn one(word: &str, each: &mut impl FnMut(ValueType, &str) -> ControlFlow<()>) -> ControlFlow<()> {
-    let word = word.strip_suffix("'s").or_else(|| word.strip_suffix("’s")).unwrap_or(word);
-    if word.is_empty() {
-        return ControlFlow::Continue(());
-    }
-    for kind in [ValueType::Id, ValueType::Secret, ValueType::Path] {
-        emit(kind, word, each)?;
-    }
-    let has_digit = word.bytes().any(|byte| byte.is_ascii_digit());
-    if word.contains('@') {
-        emit(ValueType::Email, word, each)?;
-    }
-    if word.contains('.') || word.contains("://") {
-        emit(ValueType::Host, word, each)?;
-        if let Some(url) = ValueType::Url.canonical(word) {
-            each(ValueType::Url, &url)?;
-            if let Some(host) = internet::host_of(&url) {
-                emit(ValueType::Host, host, each)?;
+/// A token or a quote, whole and in pieces.
+fn candidates(text: &str, each: &mut impl Take) -> ControlFlow<()> {
+    let whole = peel(text);
+    candidate(whole, each)?;
+    if text.contains(BETWEEN) {
+        for piece in text.split(BETWEEN) {
+            let piece = peel(piece);
+            if piece != whole {
+                candidate(piece, each)?;
             }
-        }
-    }
-    if has_digit {
-        for kind in [ValueType::Account, ValueType::Date, ValueType::Iban, ValueType::Phone] {
-            emit(kind, word, each)?;
         }
     }
     ControlFlow::Continue(())
 }
 
-/// Numbers written in groups, beginning with the first of `words`.
-fn grouped(
-    words: &[&str],
-    before: Option<&&str>,
-    each: &mut impl FnMut(ValueType, &str) -> ControlFlow<()>,
-) -> ControlFlow<()> {
-    let Some(first) = words.first().map(|word| core(word)) else { return ControlFlow::Continue(()) };
-    let country = first.len() >= 2
-        && first.len() <= 6
+fn peel(text: &str) -> &str {
+    text.trim_end_matches(CLOSING).trim_start_matches(OPENING)
+}
+
+/// The values that one candidate is.
+fn candidate(text: &str, each: &mut impl Take) -> ControlFlow<()> {
+    if text.is_empty() || text.len() > VALUE_MAX_BYTES {
+        return ControlFlow::Continue(());
+    }
+    each(ValueType::Secret, text)?;
+    if text.contains('@') {
+        let plain =
+            text.get(..7).filter(|head| head.eq_ignore_ascii_case("mailto:")).and_then(|_| text.get(7..));
+        emit(ValueType::Email, plain.unwrap_or(text), each)?;
+    } else if text.contains('.') || text.contains("://") {
+        place(text, each)?;
+    }
+    if text.bytes().any(|byte| byte.is_ascii_digit()) {
+        emit(ValueType::Account, text, each)?;
+        emit(ValueType::Phone, text, each)?;
+        id(text, each)?;
+    }
+    if looks_like_path(text) { emit(ValueType::Path, text, each) } else { ControlFlow::Continue(()) }
+}
+
+/// An identifier in a sentence has a digit and is no number: amounts, dates and times must not name records.
+fn id(text: &str, each: &mut impl Take) -> ControlFlow<()> {
+    let named = text.len() >= 4
+        && text.bytes().any(|byte| byte.is_ascii_digit())
+        && !text.bytes().all(|byte| byte.is_ascii_digit() || b".:/,-".contains(&byte));
+    if named { emit(ValueType::Id, text, each) } else { ControlFlow::Continue(()) }
+}
+
+/// A URL and its host; a bare name with a file's ending is neither.
+fn place(text: &str, each: &mut impl Take) -> ControlFlow<()> {
+    let marked = text.contains('/') || text.get(..4).is_some_and(|head| head.eq_ignore_ascii_case("www."));
+    let ending = text.rsplit('.').next().unwrap_or("").to_ascii_lowercase();
+    if !marked && FILE_ENDINGS.contains(&ending.as_str()) {
+        return ControlFlow::Continue(());
+    }
+    if let Some(url) = ValueType::Url.canonical(text) {
+        each(ValueType::Url, &url)?;
+        if let Some(host) = internet::host_of(&url) {
+            each(ValueType::Host, host)?;
+        }
+    }
+    ControlFlow::Continue(())
+}
+
+fn looks_like_path(text: &str) -> bool {
+    if text.contains("://") {
+        return false;
+    }
+    let ending = text.rsplit_once('.').map_or("", |(_, ending)| ending);
+    text.contains('/')
+        || ((1..=5).contains(&ending.len()) && ending.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+}
+
+/// Numbers written in groups, beginning with the first of `tokens`: an IBAN in fours, a telephone number.
+fn grouped(tokens: &[&str], before: Option<&&str>, each: &mut impl Take) -> ControlFlow<()> {
+    let Some(first) = tokens.first().map(|token| peel(token)) else { return ControlFlow::Continue(()) };
+    let country = first.len() == 4
         && first.bytes().take(2).all(|byte| byte.is_ascii_alphabetic())
         && first.bytes().skip(2).all(|byte| byte.is_ascii_digit());
     if country {
-        let mut joined = String::with_capacity(40);
-        for word in words.iter().take(GROUPS_MAX) {
-            let group = core(word);
-            if group.len() > 6 || !group.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        let mut joined = first.to_ascii_uppercase();
+        for token in tokens.iter().skip(1).take(GROUPS_MAX) {
+            let group = peel(token);
+            let fits =
+                (1..=4).contains(&group.len()) && group.bytes().all(|byte| byte.is_ascii_alphanumeric());
+            // Words follow a number that has no last group: where the checksum is right, it ended.
+            if !fits || numbers::is_iban(joined.as_bytes()) {
                 break;
             }
             joined.push_str(&group.to_ascii_uppercase());
-            if numbers::is_iban(joined.as_bytes()) && joined.len() > first.len() {
-                each(ValueType::Iban, &joined)?;
-                emit(ValueType::Account, &joined, each)?;
+            if group.len() < 4 || group.len() < token.len() {
+                break;
             }
+        }
+        if joined.len() > first.len() {
+            emit(ValueType::Account, &joined, each)?;
         }
     }
     // Only whole runs: a part of a number is another number.
-    let continues = before.is_some_and(|word| is_digits(word));
-    if is_digits(words.first().unwrap_or(&"")) && !continues {
-        let run: Vec<&str> =
-            words.iter().take_while(|word| is_digits(word)).take(GROUPS_MAX).copied().collect();
-        let ended = words.get(run.len()).is_none_or(|word| !is_digits(word));
-        if run.len() > 1 && ended {
-            let joined = run.join(" ");
-            let joined = joined.trim_end_matches(['.', ',', ';', ':', '!', '?']);
-            emit(ValueType::Phone, joined, each)?;
-            emit(ValueType::Account, joined, each)?;
+    let continues =
+        before.is_some_and(|token| is_digits(token) && !token.ends_with([',', ';', '.', ':', '!', '?']));
+    if is_digits(tokens.first().unwrap_or(&"")) && !continues {
+        let mut len = 0_usize;
+        for token in tokens.iter().take(GROUPS_MAX).take_while(|token| is_digits(token)) {
+            len = len.saturating_add(1);
+            if token.ends_with([',', ';', '.', ':', '!', '?']) {
+                break;
+            }
+        }
+        if len > 1 {
+            emit(ValueType::Phone, peel(&tokens.get(..len).unwrap_or(&[]).join(" ")), each)?;
         }
     }
     ControlFlow::Continue(())
 }
 
 /// A group of a number: digits, and what stands between them.
-fn is_digits(word: &str) -> bool {
-    let word = word.trim_end_matches(['.', ',', ';', ':', '!', '?']);
-    word.len() <= 20
-        && word.bytes().any(|byte| byte.is_ascii_digit())
-        && word.bytes().all(|byte| byte.is_ascii_digit() || b"+-()./".contains(&byte))
+fn is_digits(token: &str) -> bool {
+    let token = token.trim_end_matches([',', ';', '.', ':', '!', '?']);
+    token.len() <= 20
+        && token.bytes().any(|byte| byte.is_ascii_digit())
+        && token.bytes().all(|byte| byte.is_ascii_digit() || b"+-()./".contains(&byte))
 }
 
-/// What stands between quotes, as one value.
-fn quoted(text: &str, each: &mut impl FnMut(ValueType, &str) -> ControlFlow<()>) -> ControlFlow<()> {
-    for (open, close) in [('"', '"'), ('\'', '\''), ('`', '`'), ('“', '”'), ('‘', '’')] {
-        let mut rest = text;
-        while let Some((_, after)) = rest.split_once(open) {
-            let Some((inside, next)) = after.split_once(close) else { break };
-            if inside.len() <= QUOTED_MAX_BYTES
-                && inside.contains(char::is_whitespace)
-                && !inside.contains('\n')
-            {
-                for kind in [ValueType::Id, ValueType::Path, ValueType::Secret] {
-                    emit(kind, inside, each)?;
-                }
+/// What stands between quotes on one line, where the quotes stand where quotes do.
+fn quotes(text: &str, each: &mut impl FnMut(&str) -> ControlFlow<()>) -> ControlFlow<()> {
+    let opens_after = |c: Option<char>| c.is_none_or(|c| c.is_whitespace() || "([{,:;".contains(c));
+    let closes_before = |c: Option<char>| c.is_none_or(|c| c.is_whitespace() || ")]},.:;!?".contains(c));
+    for (open, close) in [('"', '"'), ('\'', '\''), ('`', '`'), ('“', '”'), ('‘', '’'), ('«', '»')]
+    {
+        let mut at = 0_usize;
+        while let Some(from) = text.get(at..).and_then(|rest| rest.find(open)) {
+            let from = at.saturating_add(from);
+            at = from.saturating_add(open.len_utf8());
+            if !opens_after(text.get(..from).and_then(|head| head.chars().next_back())) {
+                continue;
             }
-            // The closing one may be the opening one of the next: an apostrophe.
-            rest = if open == close && inside.len() > QUOTED_MAX_BYTES { after } else { next };
+            let rest = text.get(at..).unwrap_or("");
+            let end = rest
+                .char_indices()
+                .take(QUOTE_MAX_CHARS.saturating_add(1))
+                .find(|(_, c)| *c == close || *c == open || *c == '\n');
+            let Some((end, found)) = end else { continue };
+            let inside = rest.get(..end).unwrap_or("");
+            let after = rest.get(end.saturating_add(found.len_utf8())..).and_then(|rest| rest.chars().next());
+            if found == close && !inside.is_empty() && closes_before(after) {
+                each(inside)?;
+                at = at.saturating_add(end).saturating_add(close.len_utf8());
+            }
         }
     }
     ControlFlow::Continue(())

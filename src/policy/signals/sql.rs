@@ -9,8 +9,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::{Deserialize, Serialize};
 use sqlparser::ast::{
-    BinaryOperator, CopyTarget, Expr, ObjectName, ObjectType, Query, Select, SetExpr, Statement, Value,
-    Visit as _, Visitor,
+    BinaryOperator, CopySource, CopyTarget, Expr, Grant, GrantObjects, ObjectName, ObjectType, Query, Revoke,
+    Select, SetExpr, Statement, Value, Visit as _, Visitor,
 };
 use sqlparser::dialect::{
     Dialect, GenericDialect, MsSqlDialect, MySqlDialect, PostgreSqlDialect, SQLiteDialect,
@@ -189,8 +189,15 @@ impl Visitor for Reader {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        // Rows written out are not read from anywhere.
+        self.facts.reads |=
+            matches!(*query.body, SetExpr::Select(_) | SetExpr::SetOperation { .. } | SetExpr::Table(_));
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
         self.facts.reads = true;
-        self.body(&query.body);
+        self.select(select);
         ControlFlow::Continue(())
     }
 
@@ -235,12 +242,6 @@ impl Reader {
         }
     }
 
-    fn body(&mut self, body: &SetExpr) {
-        if let SetExpr::Select(select) = body {
-            self.select(select);
-        }
-    }
-
     /// `SELECT … INTO` makes a table; a condition alone may be a constant.
     fn select(&mut self, select: &Select) {
         if let Some(into) = &select.into {
@@ -263,10 +264,8 @@ impl Reader {
     fn statement(&mut self, statement: &Statement) {
         let facts = &mut self.facts;
         match statement {
-            Statement::Query(_)
-            | Statement::Explain { .. }
-            | Statement::ExplainTable { .. }
-            | Statement::Fetch { .. } => {
+            Statement::Query(_) => {}
+            Statement::Explain { .. } | Statement::ExplainTable { .. } | Statement::Fetch { .. } => {
                 facts.reads = true;
             }
             Statement::Insert(_) | Statement::Merge(_) | Statement::Call(_) => facts.writes = true,
@@ -285,7 +284,17 @@ impl Reader {
                     self.table(&target.name);
                 }
             }
-            Statement::Copy { to, target, .. } => {
+            Statement::Grant(Grant { objects: Some(GrantObjects::Tables(names)), .. })
+            | Statement::Revoke(Revoke { objects: Some(GrantObjects::Tables(names)), .. }) => {
+                facts.grants = true;
+                facts.ddl = true;
+                names.iter().for_each(|name| self.table(name));
+            }
+            Statement::Copy { source, to, target, .. } => {
+                if let CopySource::Table { table_name, .. } = source {
+                    self.table(table_name);
+                }
+                let facts = &mut self.facts;
                 facts.reads |= *to;
                 facts.writes |= !*to;
                 facts.escapes |= matches!(target, CopyTarget::File { .. } | CopyTarget::Program { .. });
