@@ -44,6 +44,8 @@ mod leaves;
 mod log_reads;
 #[path = "e2e/metrics.rs"]
 mod metrics;
+#[path = "e2e/outcomes.rs"]
+mod outcomes;
 #[path = "e2e/retries.rs"]
 mod retries;
 #[path = "e2e/secrecy.rs"]

@@ -43,7 +43,8 @@ fn case(name: &str, facts: &Value, expect: &Value) -> Value {
 }
 
 fn tests() -> Value {
-    let known = json!([{"server": "bank", "tool": "contacts", "result": [{"iban": "DE89370400440532013000"}]}]);
+    let known =
+        json!([{"server": "bank", "tool": "contacts", "result": [{"iban": "DE89370400440532013000"}]}]);
     json!({"tests": [
         case("a stranger is held", &json!({}), &json!({"outcome": "hold", "rules": ["strangers"]})),
         case("what the user said is grounded", &json!({"opened": true, "words": ["pay DE89370400440532013000, please"]}),
@@ -146,7 +147,10 @@ fn a_manifest_says_what_it_may_say() {
         (r#"{"name": "a", "version": ""}"#, "the version"),
         (r#"{"name": "a", "version": "1", "mode": "audit"}"#, "audit"),
         (r#"{"name": "a", "version": "1", "author": {"name": "x", "key": "AAAA"}}"#, "key"),
-        (r#"{"name": "a", "version": "1", "author": {"name": "x", "key": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}}"#, "key"),
+        (
+            r#"{"name": "a", "version": "1", "author": {"name": "x", "key": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}}"#,
+            "key",
+        ),
         (r#"{"name": "a", "version": "1", "description": "a\nb"}"#, "description"),
     ] {
         let files = BTreeMap::from([("manifest.json".to_owned(), manifest.as_bytes().to_vec())]);
@@ -157,7 +161,9 @@ fn a_manifest_says_what_it_may_say() {
 
 #[test]
 fn a_bundles_tests_pass_or_say_what_was_decided() {
-    let run = |files| Engine::new(Bundle::load(files).unwrap_or_else(|error| panic!("{error}"))).unwrap().run_tests();
+    let run = |files| {
+        Engine::new(Bundle::load(files).unwrap_or_else(|error| panic!("{error}"))).unwrap().run_tests()
+    };
     assert_eq!(run(signed()), (3, vec![]));
     let mut stricter = files();
     stricter.remove("manifest.json");
@@ -180,18 +186,31 @@ fn a_bundles_tests_pass_or_say_what_was_decided() {
     for (expect, what) in [
         (json!({"outcome": "deny", "rules": ["strangers"]}), "expected deny by strangers, decided by small"),
         (json!({"outcome": "deny", "rules": []}), "expected deny by , decided by small"),
-        (json!({"outcome": "deny", "calls": {"c1": {"outcome": "hold"}}}), "call \"c1\": expected hold, decided deny by small"),
-        (json!({"outcome": "deny", "calls": {"c1": {"outcome": "deny", "args": {}}}}), "call \"c1\": it may run with other arguments than expected"),
+        (
+            json!({"outcome": "deny", "calls": {"c1": {"outcome": "hold"}}}),
+            "call \"c1\": expected hold, decided deny by small",
+        ),
+        (
+            json!({"outcome": "deny", "calls": {"c1": {"outcome": "deny", "args": {}}}}),
+            "call \"c1\": it may run with other arguments than expected",
+        ),
     ] {
         assert_eq!(run(with(expect)).1[0].what, what);
     }
-    for expect in [json!({"outcome": "perhaps"}), json!({}), json!({"outcome": "deny", "calls": {"c2": {"outcome": "deny"}}})] {
+    for expect in [
+        json!({"outcome": "perhaps"}),
+        json!({}),
+        json!({"outcome": "deny", "calls": {"c2": {"outcome": "deny"}}}),
+    ] {
         let error = refused_as(with(expect), FaultKind::Test);
         assert!(error.starts_with("tests/grounding.json"), "{error}");
     }
     let mut broken = files();
     broken.remove("manifest.json");
-    broken.insert("tests/grounding.json".to_owned(), br#"{"tests": [{"name": "x", "intent": {}, "expect": {"outcome": "deny"}}]}"#.to_vec());
+    broken.insert(
+        "tests/grounding.json".to_owned(),
+        br#"{"tests": [{"name": "x", "intent": {}, "expect": {"outcome": "deny"}}]}"#.to_vec(),
+    );
     assert!(refused_as(broken, FaultKind::Test).contains("test \"x\": the intent: "));
 }
 
@@ -225,8 +244,11 @@ fn said(output: &Output, code: i32) -> Value {
     let value: Value = serde_json::from_slice(&output.stdout).unwrap();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas/policy.schema.json");
     let schema: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-    let errors: Vec<String> =
-        jsonschema::validator_for(&schema).unwrap().iter_errors(&value).map(|error| error.to_string()).collect();
+    let errors: Vec<String> = jsonschema::validator_for(&schema)
+        .unwrap()
+        .iter_errors(&value)
+        .map(|error| error.to_string())
+        .collect();
     assert!(errors.is_empty(), "{errors:?}: {value}");
     value
 }
@@ -244,7 +266,10 @@ fn the_commands_say_what_is_wrong_and_what_to_do() {
     let public = String::from_utf8(signing.stdout).unwrap().trim().to_owned();
     assert_eq!(public, STANDARD.encode(author_key(&SECRET)));
     let report = said(&foreseal(&["validate", "--json", "--author-key", &public], &directory.0), 0);
-    assert_eq!((&report["author"]["key"], &report["rules"], &report["tests"]), (&json!(public), &json!(2), &json!(3)));
+    assert_eq!(
+        (&report["author"]["key"], &report["rules"], &report["tests"]),
+        (&json!(public), &json!(2), &json!(3))
+    );
     let other = STANDARD.encode(author_key(&[1; 32]));
     said(&foreseal(&["validate", "--json", "--author-key", &other], &directory.0), 1);
     assert_eq!(said(&foreseal(&["test", "--json"], &directory.0), 0)["failed_tests"], json!([]));
@@ -252,11 +277,17 @@ fn the_commands_say_what_is_wrong_and_what_to_do() {
     assert!(shown.contains("all tests pass: 2 rules, 2 tools, 3 tests; signed by security-team"), "{shown}");
 
     unsigned.remove("manifest.json");
-    unsigned.insert("bad.cedar".to_owned(), b"// one\n@id(\"x\") forbid (principal, action == Action::\"bank/pay\", resource);".to_vec());
+    unsigned.insert(
+        "bad.cedar".to_owned(),
+        b"// one\n@id(\"x\") forbid (principal, action == Action::\"bank/pay\", resource);".to_vec(),
+    );
     let directory = Directory::of(&unsigned, "bad");
     let report = said(&foreseal(&["test", "--json"], &directory.0), 1);
     let fault = &report["faults"][0];
-    assert_eq!((&fault["file"], &fault["line"], &fault["rule"]), (&json!("bad.cedar"), &json!(2), &json!("x")));
+    assert_eq!(
+        (&fault["file"], &fault["line"], &fault["rule"]),
+        (&json!("bad.cedar"), &json!(2), &json!("x"))
+    );
     assert!(fault["hint"].is_string());
     let shown = String::from_utf8(foreseal(&["validate"], &directory.0).stdout).unwrap();
     assert!(shown.contains("bad.cedar:2:") && shown.contains("hint: "), "{shown}");
@@ -269,10 +300,21 @@ fn the_commands_say_what_is_wrong_and_what_to_do() {
 fn sentences_become_rules_that_load() {
     let bundle = Bundle::load(signed()).unwrap();
     for (sentence, parts) in [
-        ("hold send_money over 100 by finance for 15m", vec!["@outcome(\"hold\")", "@approver(\"finance\")", "@expires(\"15m\")", "lessThanOrEqual(decimal(\"100.0000\"))"]),
+        (
+            "hold send_money over 100 by finance for 15m",
+            vec![
+                "@outcome(\"hold\")",
+                "@approver(\"finance\")",
+                "@expires(\"15m\")",
+                "lessThanOrEqual(decimal(\"100.0000\"))",
+            ],
+        ),
         ("hold send_money over 0.5 of amount", vec!["decimal(\"0.5000\")"]),
         ("deny bank/send_money", vec!["action == Action::\"bank/send_money\""]),
-        ("defer external to strangers after untrusted", vec!["@outcome(\"defer\")", "[\"grounded\", \"none\"]", "untrusted"]),
+        (
+            "defer external to strangers after untrusted",
+            vec!["@outcome(\"defer\")", "[\"grounded\", \"none\"]", "untrusted"],
+        ),
         ("cap send_money at 500", vec!["@transform(\"cap:/amount:500\")"]),
         ("drop to from send_money", vec!["@transform(\"drop:/to\")"]),
     ] {
@@ -310,5 +352,8 @@ fn sentences_become_rules_that_load() {
     let tools = r#"{"tools": [{"server": "a\"b", "name": "x\") permit (principal, action, resource); //", "input": {"type": "object", "properties": {"a\"b": {"type": "number"}, "if": {"type": "integer"}}}}]}"#;
     let odd = Bundle::load(BTreeMap::from([("tools.json".to_owned(), tools.as_bytes().to_vec())])).unwrap();
     let name = odd.tools().next().unwrap().action_id().replace(' ', "\u{a0}");
-    assert!(rule_of(&format!("deny {name}"), &odd).is_err(), "names with spaces cannot be said in a sentence");
+    assert!(
+        rule_of(&format!("deny {name}"), &odd).is_err(),
+        "names with spaces cannot be said in a sentence"
+    );
 }

@@ -18,8 +18,8 @@ use std::path::Path;
 
 use foreseal::policy::provenance::{FingerprintKey, Memory};
 use foreseal::policy::{
-    AgentFacts, Bundle, CallView, Claimed, DecideInput, Engine, Evaluated, FactsForm, FaultKind, Knowledge, Plan,
-    PlanState, PlanView, RequestError, SessionFacts, Standing,
+    AgentFacts, Bundle, CallView, Claimed, DecideInput, Engine, Evaluated, FactsForm, FaultKind, Knowledge,
+    Plan, PlanState, PlanView, RequestError, SessionFacts, Standing,
 };
 use foreseal::record::decision::{Condition, Outcome};
 use proptest::prelude::*;
@@ -81,7 +81,10 @@ impl<'a> Asked<'a> {
         let calls: Vec<CallView<'_>> = self
             .calls
             .iter()
-            .map(|(id, server, tool, args, after)| CallView { after, ..CallView::new(id, server, tool, args) })
+            .map(|(id, server, tool, args, after)| CallView {
+                after,
+                ..CallView::new(id, server, tool, args)
+            })
             .collect();
         let agent = AgentFacts { name: "bot", roles: &[], signed: false };
         let evaluated = engine.decide(&DecideInput {
@@ -115,7 +118,10 @@ const FORBIDS: [(&str, Outcome); 4] = [
         "@id(\"f\") @outcome(\"defer\") @expires(\"5m\") forbid (principal, action == Action::\"mail/send\", resource);",
         Outcome::Defer,
     ),
-    ("@id(\"h\") @outcome(\"hold\") forbid (principal, action == Action::\"mail/send\", resource);", Outcome::Hold),
+    (
+        "@id(\"h\") @outcome(\"hold\") forbid (principal, action == Action::\"mail/send\", resource);",
+        Outcome::Hold,
+    ),
     (
         "@id(\"m\") @outcome(\"modify\") @transform(\"drop:/cc\") forbid (principal, action == Action::\"mail/send\", resource);",
         Outcome::Modify,
@@ -187,7 +193,11 @@ fn transforms_change_what_they_say_and_the_changed_call_is_judged_again() {
             json!({"to": ["e@x.example", "a@x.example", "b@x.example", "c@x.example"]}),
             json!({"to": ["a@x.example", "c@x.example"]}),
         ),
-        ("drop-ungrounded:/cc", json!({"to": ["z@x.example"], "cc": ["b@x.example"]}), json!({"to": ["z@x.example"], "cc": []})),
+        (
+            "drop-ungrounded:/cc",
+            json!({"to": ["z@x.example"], "cc": ["b@x.example"]}),
+            json!({"to": ["z@x.example"], "cc": []}),
+        ),
         ("drop-ungrounded:/reply_to", json!({"to": [], "reply_to": "b@x.example"}), json!({"to": []})),
         ("cap:/size:100", json!({"to": [], "size": 100.5}), json!({"to": [], "size": 100})),
         ("cap:/size:99.95", json!({"to": [], "size": 1e300}), json!({"to": [], "size": 99.95})),
@@ -210,11 +220,16 @@ fn transforms_change_what_they_say_and_the_changed_call_is_judged_again() {
             json!({"to": [], "body": "[redacted]"}),
         ),
     ] {
-        let engine = with_permit(&format!("@id(\"m\") @outcome(\"modify\") @transform(\"{transform}\") {send};"));
+        let engine =
+            with_permit(&format!("@id(\"m\") @outcome(\"modify\") @transform(\"{transform}\") {send};"));
         let asked = Asked { words: known, ..Asked::send(before.clone()) };
         let evaluated = asked.by(&engine);
         let call = &evaluated.decision.calls[0];
-        assert_eq!((call.outcome, call.args.as_ref()), (Outcome::Modify, Some(&after)), "{transform} on {before}");
+        assert_eq!(
+            (call.outcome, call.args.as_ref()),
+            (Outcome::Modify, Some(&after)),
+            "{transform} on {before}"
+        );
         let request = evaluated.value("/requests/0").unwrap();
         assert_eq!(request["changed"]["args"], after, "the changed call is sealed beside the original");
         assert_eq!(call.transforms.len(), transform.split(';').count());
@@ -228,7 +243,8 @@ fn transforms_change_what_they_say_and_the_changed_call_is_judged_again() {
         ("drop-ungrounded:/to", json!({"to": ["a@x.example"]})),
         ("redact:pii-email:/body", json!({"to": [], "body": "nobody @ nowhere"})),
     ] {
-        let engine = with_permit(&format!("@id(\"m\") @outcome(\"modify\") @transform(\"{transform}\") {send};"));
+        let engine =
+            with_permit(&format!("@id(\"m\") @outcome(\"modify\") @transform(\"{transform}\") {send};"));
         let evaluated = Asked { words: known, ..Asked::send(args.clone()) }.by(&engine);
         assert_eq!(evaluated.decision.outcome, Outcome::Allow, "{transform} on {args}");
         assert_eq!(evaluated.decision.calls[0].args, None);
@@ -241,9 +257,14 @@ fn transforms_change_what_they_say_and_the_changed_call_is_judged_again() {
         ("redact:pii-email:/body", json!({"to": [], "body": 7})),
         ("redact:pii-email:/body", json!({"to": [], "body": ["bob@x.example"]})),
     ] {
-        let engine = with_permit(&format!("@id(\"m\") @outcome(\"modify\") @transform(\"{transform}\") {send};"));
+        let engine =
+            with_permit(&format!("@id(\"m\") @outcome(\"modify\") @transform(\"{transform}\") {send};"));
         let evaluated = Asked::send(args.clone()).by(&engine);
-        assert_eq!((evaluated.decision.outcome, rules_of(&evaluated)), (Outcome::Deny, vec!["transform_failed"]), "{args}");
+        assert_eq!(
+            (evaluated.decision.outcome, rules_of(&evaluated)),
+            (Outcome::Deny, vec!["transform_failed"]),
+            "{args}"
+        );
     }
 }
 
@@ -253,14 +274,34 @@ fn a_changed_call_meets_all_rules_and_what_matched_before_still_counts() {
     let args = json!({"to": ["a@x.example"], "cc": ["b@x.example"]});
     for (more, outcome, rule) in [
         // Denied only as it is after the change.
-        ("@id(\"x\") forbid (principal, action == Action::\"mail/send\", resource) unless { context.args has cc };", Outcome::Deny, "x"),
+        (
+            "@id(\"x\") forbid (principal, action == Action::\"mail/send\", resource) unless { context.args has cc };",
+            Outcome::Deny,
+            "x",
+        ),
         // Held only as it was before the change: a modify makes nothing milder.
-        ("@id(\"x\") @outcome(\"hold\") forbid (principal, action == Action::\"mail/send\", resource) when { context.args has cc };", Outcome::Hold, "x"),
-        ("@id(\"x\") @outcome(\"hold\") forbid (principal, action == Action::\"mail/send\", resource) unless { context.args has cc };", Outcome::Hold, "x"),
+        (
+            "@id(\"x\") @outcome(\"hold\") forbid (principal, action == Action::\"mail/send\", resource) when { context.args has cc };",
+            Outcome::Hold,
+            "x",
+        ),
+        (
+            "@id(\"x\") @outcome(\"hold\") forbid (principal, action == Action::\"mail/send\", resource) unless { context.args has cc };",
+            Outcome::Hold,
+            "x",
+        ),
         // Another change after the change is one too many.
-        ("@id(\"x\") @outcome(\"modify\") @transform(\"drop:/body\") forbid (principal, action == Action::\"mail/send\", resource) unless { context.args has cc };", Outcome::Deny, "transform_failed"),
+        (
+            "@id(\"x\") @outcome(\"modify\") @transform(\"drop:/body\") forbid (principal, action == Action::\"mail/send\", resource) unless { context.args has cc };",
+            Outcome::Deny,
+            "transform_failed",
+        ),
         // An error on the changed call denies like any other.
-        ("@id(\"x\") forbid (principal, action == Action::\"mail/send\", resource) unless { context.args has cc || context.time.ms * 9223372036854775807 > 0 };", Outcome::Deny, "policy_error"),
+        (
+            "@id(\"x\") forbid (principal, action == Action::\"mail/send\", resource) unless { context.args has cc || context.time.ms * 9223372036854775807 > 0 };",
+            Outcome::Deny,
+            "policy_error",
+        ),
     ] {
         let evaluated = Asked::send(args.clone()).by(&with_permit(&format!("{modify}\n{more}")));
         assert_eq!((evaluated.decision.outcome, rules_of(&evaluated)), (outcome, vec![rule]), "{more}");
@@ -323,7 +364,9 @@ fn calls_that_stand_alone_run_alone_and_stop_what_comes_after_them() {
         .decision
         .calls
         .iter()
-        .map(|call| (call.id.as_str(), (call.outcome, call.reasons.iter().map(|r| r.rule.as_str()).collect())))
+        .map(|call| {
+            (call.id.as_str(), (call.outcome, call.reasons.iter().map(|r| r.rule.as_str()).collect()))
+        })
         .collect();
     assert_eq!(said["fine"], (Outcome::Allow, vec!["yes"]));
     assert_eq!(said["first"], (Outcome::Deny, vec!["no"]));
@@ -359,13 +402,21 @@ fn a_call_is_judged_under_what_the_calls_beside_it_may_have_read() {
             ("read", "mail", "read", json!({}), names(read_after)),
             ("look", "crm", "look", json!({}), vec![]),
         ];
-        let session = SessionFacts { labels: labels.iter().map(|l| (*l).to_owned()).collect(), ..SessionFacts::default() };
+        let session = SessionFacts {
+            labels: labels.iter().map(|l| (*l).to_owned()).collect(),
+            ..SessionFacts::default()
+        };
         let evaluated = Asked { calls, atomic: true, words: "", session }.by(&engine);
-        let labels = evaluated.value("/requests/0").unwrap()["context"]["session"]["record"]["labels"].clone();
+        let labels =
+            evaluated.value("/requests/0").unwrap()["context"]["session"]["record"]["labels"].clone();
         (evaluated.decision.calls[0].outcome, labels)
     };
     assert_eq!(outcome(&["read"], &[], &[]), (Outcome::Deny, json!(["sensitive", "untrusted"])));
-    assert_eq!(outcome(&[], &[], &[]), (Outcome::Deny, json!(["sensitive", "untrusted"])), "either may come first");
+    assert_eq!(
+        outcome(&[], &[], &[]),
+        (Outcome::Deny, json!(["sensitive", "untrusted"])),
+        "either may come first"
+    );
     assert_eq!(outcome(&[], &["send"], &[]), (Outcome::Allow, json!(["sensitive"])), "it reads afterwards");
     assert_eq!(outcome(&[], &["send"], &["untrusted"]).0, Outcome::Deny);
 }
@@ -408,7 +459,12 @@ fn plans_say_which_calls_were_meant() {
     assert_eq!(one(&state, "send", sent.clone()), None, "not before it was read");
     state.ran(0);
     assert_eq!(one(&state, "read", json!({})), None, "once");
-    state.output(&plan, 0, &key, &json!({"summary": "hi", "people": ["b@x.example", "c@x.example"], "other": "e@x.example"}));
+    state.output(
+        &plan,
+        0,
+        &key,
+        &json!({"summary": "hi", "people": ["b@x.example", "c@x.example"], "other": "e@x.example"}),
+    );
     assert_eq!(one(&state, "send", sent.clone()), Some(1));
     for (path, value) in [
         ("/to", json!(["e@x.example"])),
@@ -432,8 +488,15 @@ fn plans_say_which_calls_were_meant() {
     assert_eq!(decide(&state, Standing::Late, &three[..1]).decision.outcome, Outcome::Deny);
     assert_eq!(decide(&state, Standing::Application, &three[..1]).decision.outcome, Outcome::Allow);
     let fresh = PlanState::default();
-    let both = [("read", json!({}), vec![]), ("send", json!({"to": ["a@x.example"], "size": 5}), vec!["c0".to_owned()])];
-    assert_eq!(decide(&fresh, Standing::Application, &both).steps, [Some(0), None], "bound values are not there yet");
+    let both = [
+        ("read", json!({}), vec![]),
+        ("send", json!({"to": ["a@x.example"], "size": 5}), vec!["c0".to_owned()]),
+    ];
+    assert_eq!(
+        decide(&fresh, Standing::Application, &both).steps,
+        [Some(0), None],
+        "bound values are not there yet"
+    );
 }
 
 #[test]
@@ -445,7 +508,10 @@ fn what_is_no_plan_is_refused_with_its_place() {
         (json!({"steps": [{"tool": "a", "count": 0}]}), "/steps/0/count"),
         (json!({"steps": [{"tool": "a", "after": ["x"]}]}), "/steps/0/after"),
         (json!({"steps": [{"id": "a", "tool": "a", "after": ["a"]}]}), "/steps/0/after"),
-        (json!({"steps": [{"id": "a", "tool": "a", "after": ["b"]}, {"id": "b", "tool": "b", "after": ["a"]}]}), "/steps/0/after"),
+        (
+            json!({"steps": [{"id": "a", "tool": "a", "after": ["b"]}, {"id": "b", "tool": "b", "after": ["a"]}]}),
+            "/steps/0/after",
+        ),
         (json!({"steps": [{"id": "a", "tool": "a"}, {"id": "a", "tool": "b"}]}), "/steps/1/id"),
         (json!({"steps": [{"tool": "a", "from": {"/x": "b/y"}}]}), "/steps/0/from"),
         (json!({"steps": [{"tool": "a", "free": 7}]}), "/steps/0/free"),
@@ -495,8 +561,12 @@ fn what_was_sealed_under_version_1_is_judged_as_it_was_then() {
         let args = json!({"amount": 5, "to": "landlord", "tags": ["b", "a"], "memo": {"id": "7", "more": 1}});
         let calls = vec![CallView::new("c0", "bank", "send_money", &args); 6];
         let roles = ["teller".to_owned()];
-        let agent = AgentFacts { name: "bot", roles: &roles, signed: facts["agent"]["signed"].as_bool().unwrap() };
-        let again = engine.decide(&DecideInput { claimed, ..DecideInput::new(agent, &calls, facts["at"].as_i64().unwrap()) });
+        let agent =
+            AgentFacts { name: "bot", roles: &roles, signed: facts["agent"]["signed"].as_bool().unwrap() };
+        let again = engine.decide(&DecideInput {
+            claimed,
+            ..DecideInput::new(agent, &calls, facts["at"].as_i64().unwrap())
+        });
         for path in ["/facts", "/requests/0", "/verdicts/0"] {
             assert_eq!(again.value(path).unwrap(), evaluation[path], "{path}");
         }
@@ -506,9 +576,14 @@ fn what_was_sealed_under_version_1_is_judged_as_it_was_then() {
 }
 
 fn any_args() -> impl Strategy<Value = Value> {
-    let address = prop::sample::select(vec!["a@x.example", "b@x.example", "c@y.example", "not an address", ""]);
+    let address =
+        prop::sample::select(vec!["a@x.example", "b@x.example", "c@y.example", "not an address", ""]);
     let list = prop::collection::vec(address.clone().prop_map(Value::from), 0..4).prop_map(Value::from);
-    let text = prop_oneof![address.prop_map(Value::from), ".{0,12}".prop_map(Value::from), Just(json!("mail a@x.example now"))];
+    let text = prop_oneof![
+        address.prop_map(Value::from),
+        ".{0,12}".prop_map(Value::from),
+        Just(json!("mail a@x.example now"))
+    ];
     let any = prop_oneof![
         list.clone(),
         text.clone(),

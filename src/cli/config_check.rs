@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::arguments::Serve;
 use super::config::{Config, Source};
-use super::output::{self, Failure};
 use super::files;
+use super::output::{self, Failure};
 use crate::disk::{Disk, OpenMode, RealDisk};
 use crate::evidence::Report;
 use crate::ledger::layout::Layout;

@@ -75,7 +75,9 @@ fn read_bundle_below(
                 read_bundle_below(&path, &format!("{name}/"), files)?;
             }
             Some(EntryKind::Directory) => {
-                return Err(std::io::Error::other(format!("{below}{name} is a directory too deep for a bundle")));
+                return Err(std::io::Error::other(format!(
+                    "{below}{name} is a directory too deep for a bundle"
+                )));
             }
             _ => {
                 let bytes = read_file(&RealDisk, &path, limits::POLICY_BUNDLE_MAX_BYTES as u64)?;

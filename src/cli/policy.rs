@@ -133,8 +133,10 @@ fn look(directory: &Path, wanted: Option<&str>) -> Result<(Report, Option<Bundle
 fn run_tests(report: &mut Report, bundle: Bundle) -> Result<(), Failure> {
     let (_, failed) = Engine::new(bundle).map_err(unexpected)?.run_tests();
     report.valid = failed.is_empty();
-    report.failed_tests =
-        failed.into_iter().map(|failed| Failed { file: failed.file, test: failed.test, what: failed.what }).collect();
+    report.failed_tests = failed
+        .into_iter()
+        .map(|failed| Failed { file: failed.file, test: failed.test, what: failed.what })
+        .collect();
     Ok(())
 }
 
@@ -170,7 +172,10 @@ impl Said {
     /// For people.
     fn line(&self) -> String {
         let numbers = [self.line, self.column].into_iter().flatten().map(|number| format!(":{number}"));
-        let place = self.file.as_ref().map(|file| format!("{}{}: ", file.escape_debug(), numbers.collect::<String>()));
+        let place = self
+            .file
+            .as_ref()
+            .map(|file| format!("{}{}: ", file.escape_debug(), numbers.collect::<String>()));
         let rule = self.rule.as_ref().map(|rule| format!("rule \"{}\": ", rule.escape_debug()));
         let hint = self.hint.as_ref().map(|hint| format!("\n  hint: {hint}"));
         [place, rule, Some(self.message.clone()), hint].into_iter().flatten().collect()
@@ -189,7 +194,10 @@ fn finish(report: &Report, json: bool, good: &str) -> ExitCode {
             output::data(&format!("\x1b[31m✗\x1b[0m {}", fault.line()));
         }
         for failed in &report.failed_tests {
-            output::data(&format!("\x1b[31m✗\x1b[0m {}: test \"{}\": {}", failed.file, failed.test, failed.what));
+            output::data(&format!(
+                "\x1b[31m✗\x1b[0m {}: test \"{}\": {}",
+                failed.file, failed.test, failed.what
+            ));
         }
         if report.valid {
             let by = report.author.as_ref().map_or_else(
@@ -212,7 +220,8 @@ fn sign(directory: &Path, key: &Path) -> Result<ExitCode, Failure> {
     let text = Zeroizing::new(files::read_text(key)?);
     let secret = STANDARD.decode(text.trim()).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
     let secret = Zeroizing::new(secret.ok_or_else(|| {
-        let hint = "a key file holds 32 secret bytes in base64: `head -c 32 /dev/urandom | base64 > author.key`";
+        let hint =
+            "a key file holds 32 secret bytes in base64: `head -c 32 /dev/urandom | base64 > author.key`";
         Failure::new(format!("{}: not a key", key.display()), hint)
     })?);
     let signature = sign_bundle(&bytes, &secret);
@@ -224,8 +233,9 @@ fn sign(directory: &Path, key: &Path) -> Result<ExitCode, Failure> {
         return Err(Failure::new(format!("the signed bundle does not load: {error}"), hint));
     }
     let path = directory.join("signature.json");
-    write_file_atomically(&RealDisk, &path, &signature, FileMode::Shared)
-        .map_err(|error| Failure::new(format!("{}: {error}", path.display()), "check that it can be written"))?;
+    write_file_atomically(&RealDisk, &path, &signature, FileMode::Shared).map_err(|error| {
+        Failure::new(format!("{}: {error}", path.display()), "check that it can be written")
+    })?;
     output::data(&public);
     Ok(ExitCode::SUCCESS)
 }

@@ -70,7 +70,7 @@ impl ArgumentPath {
         root: &mut Value,
         change: &mut dyn FnMut(&str, &mut Value) -> Result<(), E>,
     ) -> Result<(), E> {
-        each(&self.0, root, String::new(), change)
+        each(&self.0, root, "", change)
     }
 
     /// Calls `look` with every place there is, and its path.
@@ -136,23 +136,23 @@ pub(super) fn below(path: &str, name: &str) -> String {
 fn each<E>(
     segments: &[Segment],
     at: &mut Value,
-    path: String,
+    path: &str,
     change: &mut dyn FnMut(&str, &mut Value) -> Result<(), E>,
 ) -> Result<(), E> {
-    let Some((first, rest)) = segments.split_first() else { return change(&path, at) };
+    let Some((first, rest)) = segments.split_first() else { return change(path, at) };
     match (at, first) {
         (Value::Object(object), Segment::Name(name)) => match object.get_mut(name) {
-            Some(value) => each(rest, value, below(&path, name), change),
+            Some(value) => each(rest, value, &below(path, name), change),
             None => Ok(()),
         },
         (Value::Object(object), Segment::Any) => {
-            object.iter_mut().try_for_each(|(name, value)| each(rest, value, below(&path, name), change))
+            object.iter_mut().try_for_each(|(name, value)| each(rest, value, &below(path, name), change))
         }
         (Value::Array(items), segment) => items
             .iter_mut()
             .enumerate()
             .filter(|(i, _)| chosen(segment, *i))
-            .try_for_each(|(i, value)| each(rest, value, format!("{path}/{i}"), change)),
+            .try_for_each(|(i, value)| each(rest, value, &format!("{path}/{i}"), change)),
         _ => Ok(()),
     }
 }

@@ -238,7 +238,10 @@ fn is_file_name(path: &str) -> bool {
     let stem = |name: &str, ending: &str| name.strip_suffix(ending).is_some_and(|stem| !stem.is_empty());
     match path.strip_prefix(TESTS) {
         Some(name) => plain(name) && stem(name, ".json"),
-        None => plain(path) && (stem(path, RULES) || [tools::FILE, manifest::FILE, manifest::SIGNATURE].contains(&path)),
+        None => {
+            plain(path)
+                && (stem(path, RULES) || [tools::FILE, manifest::FILE, manifest::SIGNATURE].contains(&path))
+        }
     }
 }
 

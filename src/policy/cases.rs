@@ -175,17 +175,23 @@ impl Declared {
     fn check(self, file: &str) -> Result<Case, (String, &'static str)> {
         let Self { name, intent: Strict(document), facts, expect } = self;
         let of_test = |what: String| format!("test {name:?}: {what}");
-        let bytes = serde_json::to_vec(&document).map_err(|error| (of_test(error.to_string()), "correct it"))?;
-        let intent = Intent::parse(&bytes)
-            .map_err(|error| (of_test(format!("the intent: {error}")), "write it as it is posted to /v1/intents"))?;
+        let bytes =
+            serde_json::to_vec(&document).map_err(|error| (of_test(error.to_string()), "correct it"))?;
+        let intent = Intent::parse(&bytes).map_err(|error| {
+            (of_test(format!("the intent: {error}")), "write it as it is posted to /v1/intents")
+        })?;
         let plan = match &facts.plan {
             None => None,
             Some(plan) => Some(Plan::parse(plan).map_err(|error| {
                 (of_test(format!("the plan: {error}")), "see \"Plans\" in docs/policy.md")
             })?),
         };
-        if let Some(unknown) = expect.calls.keys().find(|id| intent.calls.iter().all(|call| call.id != **id)) {
-            return Err((of_test(format!("no call {unknown:?}")), "name the intent's own calls in \"expect\""));
+        if let Some(unknown) = expect.calls.keys().find(|id| intent.calls.iter().all(|call| call.id != **id))
+        {
+            return Err((
+                of_test(format!("no call {unknown:?}")),
+                "name the intent's own calls in \"expect\"",
+            ));
         }
         Ok(Case { file: file.to_owned(), name, intent, facts, expect, plan })
     }
@@ -287,10 +293,12 @@ impl Expected {
                 let expected = self.calls.get(&call.id)?;
                 let rules = call.reasons.iter().map(|reason| reason.rule.clone()).collect();
                 let of_call = format!("call {:?}: ", call.id);
-                differs(&of_call, expected.outcome, expected.rules.as_ref(), call.outcome, &rules).or_else(|| {
-                    let wrong = expected.args.is_some() && expected.args != call.args;
-                    wrong.then(|| format!("{of_call}it may run with other arguments than expected"))
-                })
+                differs(&of_call, expected.outcome, expected.rules.as_ref(), call.outcome, &rules).or_else(
+                    || {
+                        let wrong = expected.args.is_some() && expected.args != call.args;
+                        wrong.then(|| format!("{of_call}it may run with other arguments than expected"))
+                    },
+                )
             })
         })
     }

@@ -305,7 +305,7 @@ impl Engine {
         }
         let first = match self.ask(request, &request.context) {
             Ok(findings) => findings,
-            Err(verdict) => return verdict,
+            Err(verdict) => return *verdict,
         };
         let transforms = Verdict::transforms(&first, &self.bundle.rules);
         if !transforms.is_empty() && request.changed.is_none() {
@@ -314,7 +314,7 @@ impl Engine {
         let second = match &request.changed {
             Some(Changed::Call { context, .. }) => match self.ask(request, context) {
                 Ok(findings) => Some(findings),
-                Err(verdict) => return verdict,
+                Err(verdict) => return *verdict,
             },
             _ => None,
         };
@@ -322,7 +322,7 @@ impl Engine {
     }
 
     /// What the rules say about one context; `Err` is the denial where they could not be asked.
-    fn ask(&self, request: &Request, context: &Record) -> Result<Findings, Verdict> {
+    fn ask(&self, request: &Request, context: &Record) -> Result<Findings, Box<Verdict>> {
         caught(&request.call, || self.findings(request, context, self.slot(request)))
     }
 
@@ -360,12 +360,15 @@ impl Engine {
 }
 
 /// The findings, or the denial: a panic in the engine is an error like any other. It denies this call, and is sealed.
-fn caught(call: &str, ask: impl FnOnce() -> Result<Findings, &'static str>) -> Result<Findings, Verdict> {
+fn caught(
+    call: &str,
+    ask: impl FnOnce() -> Result<Findings, &'static str>,
+) -> Result<Findings, Box<Verdict>> {
     // Nothing that a panic could leave half done outlives the question.
     match catch_unwind(AssertUnwindSafe(ask)) {
         Ok(Ok(findings)) => Ok(findings),
-        Ok(Err(why)) => Err(Verdict::request_invalid(call, why)),
-        Err(_) => Err(Verdict::engine_failed(call)),
+        Ok(Err(why)) => Err(Box::new(Verdict::request_invalid(call, why))),
+        Err(_) => Err(Box::new(Verdict::engine_failed(call))),
     }
 }
 

@@ -5,8 +5,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::json::Strict;
 use super::argument_path::ArgumentPath;
+use super::json::Strict;
 use super::provenance::{Destination, Format, OutputLabels, Pattern, ValueType};
 use super::shape::Fields;
 use super::signals::{Language, Parse};
@@ -117,7 +117,10 @@ impl DeclaredLabels {
                 "sql" => Language::Sql,
                 "shell" => Language::Shell,
                 other => {
-                    return Err((format!("\"parse\" as {other:?} is not known"), "the languages are sql and shell"));
+                    return Err((
+                        format!("\"parse\" as {other:?} is not known"),
+                        "the languages are sql and shell",
+                    ));
                 }
             };
             parse.push(Parse { at, language });

@@ -99,7 +99,8 @@ pub(super) fn read(files: &BTreeMap<String, Vec<u8>>, text: Option<&str>) -> Res
         None => Manifest::default(),
         Some(text) => parse(text)?,
     };
-    let unsigned = |what: &str, hint: &str| Fault::new(FaultKind::Signature, what, hint).at(Place::file(SIGNATURE));
+    let unsigned =
+        |what: &str, hint: &str| Fault::new(FaultKind::Signature, what, hint).at(Place::file(SIGNATURE));
     match (&manifest.author, files.get(SIGNATURE)) {
         (None, None) => Ok(manifest),
         (None, Some(_)) => Err(unsigned(
@@ -133,21 +134,33 @@ fn parse(text: &str) -> Result<Manifest, Fault> {
     let at = |fault: Fault| fault.at(Place::file(FILE));
     for (what, text) in [("name", &declared.name), ("version", &declared.version)] {
         if !is_name(text) {
-            return Err(at(fault(format!("the {what} is not one"), "write 1 to 128 letters, digits, and . _ : -")));
+            return Err(at(fault(
+                format!("the {what} is not one"),
+                "write 1 to 128 letters, digits, and . _ : -",
+            )));
         }
     }
     let line = |text: &String| text.len() <= DESCRIPTION_BYTES && !text.chars().any(char::is_control);
     if !declared.description.as_ref().is_none_or(line) {
-        return Err(at(fault("the description is too long".to_owned(), "say it in one line of up to 1,000 bytes")));
+        return Err(at(fault(
+            "the description is too long".to_owned(),
+            "say it in one line of up to 1,000 bytes",
+        )));
     }
     let author = match declared.author {
         None => None,
         Some(author) => Some(Author {
             key: key(&author.key).ok_or_else(|| {
-                at(fault("the author's key is not one".to_owned(), "write base64 of 32 bytes: an Ed25519 public key"))
+                at(fault(
+                    "the author's key is not one".to_owned(),
+                    "write base64 of 32 bytes: an Ed25519 public key",
+                ))
             })?,
             name: Some(author.name).filter(|name| is_name(name)).ok_or_else(|| {
-                at(fault("the author's name is not one".to_owned(), "write 1 to 128 letters, digits, and . _ : -"))
+                at(fault(
+                    "the author's name is not one".to_owned(),
+                    "write 1 to 128 letters, digits, and . _ : -",
+                ))
             })?,
         }),
     };

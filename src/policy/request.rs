@@ -266,7 +266,7 @@ impl Request {
             .as_array()
             .and_then(|roles| roles.iter().map(|role| role.as_str().map(str::to_owned)).collect())
             .ok_or(RequestError::Malformed { at: ROLES })?;
-        let stopped = value.get("stopped").map(|outcome| Outcome::deserialize(outcome));
+        let stopped = value.get("stopped").map(Outcome::deserialize);
         let request = Self {
             call: text("/call")?,
             agent: Agent {

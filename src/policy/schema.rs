@@ -24,12 +24,12 @@ fn json(form: FactsForm, tools: &BTreeMap<String, Tool>) -> Value {
     let mut actions: Map<String, Value> =
         groups.into_iter().map(|group| (group.to_owned(), json!({}))).collect();
     let context = context(form);
-    actions.insert(UNREGISTERED.to_owned(), action(&UNREGISTERED_GROUPS, context.clone()));
+    actions.insert(UNREGISTERED.to_owned(), action(&UNREGISTERED_GROUPS, &context));
     for (id, tool) in tools {
         let groups: Vec<&str> = tool.groups.iter().map(String::as_str).collect();
         let mut context = context.clone();
         context.insert("args".to_owned(), tool.fields.cedar_type());
-        actions.insert(id.clone(), action(&groups, context));
+        actions.insert(id.clone(), action(&groups, &context));
     }
     json!({"": {
         "entityTypes": {
@@ -41,7 +41,7 @@ fn json(form: FactsForm, tools: &BTreeMap<String, Tool>) -> Value {
 }
 
 /// An action that applies to any agent and tool.
-fn action(groups: &[&str], context: Map<String, Value>) -> Value {
+fn action(groups: &[&str], context: &Map<String, Value>) -> Value {
     let parents: Vec<Value> = groups.iter().map(|group| json!({"id": group})).collect();
     json!({
         "memberOf": parents,

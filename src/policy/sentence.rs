@@ -76,7 +76,9 @@ pub fn rule_of(sentence: &str, bundle: &Bundle) -> Result<NewRule, SentenceError
 /// An id from the sentence's words that no rule has.
 fn free_id(words: &[&str], bundle: &Bundle) -> String {
     let plain = |word: &&str| -> String {
-        word.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '_' | '.') { c } else { '-' }).collect()
+        word.chars()
+            .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '_' | '.') { c } else { '-' })
+            .collect()
     };
     let mut id: String = words.iter().map(plain).collect::<Vec<_>>().join("-").chars().take(100).collect();
     if !is_name(&id) {
@@ -91,7 +93,13 @@ fn free_id(words: &[&str], bundle: &Bundle) -> String {
     free
 }
 
-fn stops(id: &str, verb: &str, rest: &[&str], sentence: &str, bundle: &Bundle) -> Result<String, SentenceError> {
+fn stops(
+    id: &str,
+    verb: &str,
+    rest: &[&str],
+    sentence: &str,
+    bundle: &Bundle,
+) -> Result<String, SentenceError> {
     let Some((what, rest)) = rest.split_first() else {
         return Err(wrong(format!("{verb} what?"), "name a tool or a group of tools.json"));
     };
@@ -115,7 +123,8 @@ fn stops(id: &str, verb: &str, rest: &[&str], sentence: &str, bundle: &Bundle) -
         conditions.push(format!("unless {{ context.args has {path} && {at_most} }}"));
     }
     if clauses.strangers {
-        conditions.push("unless { [\"grounded\", \"none\"].contains(context.grounding.destinations) }".to_owned());
+        conditions
+            .push("unless { [\"grounded\", \"none\"].contains(context.grounding.destinations) }".to_owned());
     }
     let mut annotations = format!("@id(\"{id}\")\n");
     if verb != "deny" {
@@ -143,7 +152,8 @@ fn caps(id: &str, rest: &[&str], sentence: &str, bundle: &Bundle) -> Result<Stri
     let path = super::argument_path::below("", name);
     let (_, at_most) = at_most(tool, Some(name), number)?;
     let shown = plain_number(number);
-    let annotations = format!("@id(\"{id}\")\n@outcome(\"modify\")\n@transform(\"cap:{}:{shown}\")\n", quoted(&path));
+    let annotations =
+        format!("@id(\"{id}\")\n@outcome(\"modify\")\n@transform(\"cap:{}:{shown}\")\n", quoted(&path));
     let conditions = [format!("unless {{ context.args has {} && {at_most} }}", attribute(name))];
     Ok(rule(&annotations, &What::Tool(tool), sentence, &conditions))
 }
@@ -154,10 +164,14 @@ fn drops(id: &str, rest: &[&str], sentence: &str, bundle: &Bundle) -> Result<Str
         return Err(wrong("an argument is of one tool", "name a tool instead of a group"));
     };
     if !tool.fields.declares(argument) {
-        return Err(wrong(format!("{:?} has no argument {argument:?}", tool.action_id()), arguments_of(tool)));
+        return Err(wrong(
+            format!("{:?} has no argument {argument:?}", tool.action_id()),
+            arguments_of(tool),
+        ));
     }
     let path = super::argument_path::below("", argument);
-    let annotations = format!("@id(\"{id}\")\n@outcome(\"modify\")\n@transform(\"drop:{}\")\n", quoted(&path));
+    let annotations =
+        format!("@id(\"{id}\")\n@outcome(\"modify\")\n@transform(\"drop:{}\")\n", quoted(&path));
     Ok(rule(&annotations, &What::Tool(tool), sentence, &[]))
 }
 
@@ -166,17 +180,24 @@ fn rule(annotations: &str, what: &What<'_>, sentence: &str, conditions: &[String
         What::Tool(tool) => format!("action == Action::\"{}\"", quoted(&tool.action_id())),
         What::Group(group) => format!("action in Action::\"{group}\""),
     };
-    let reason: String = sentence.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(120).collect();
+    let reason: String =
+        sentence.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(120).collect();
     let conditions: String = conditions.iter().map(|condition| format!("\n{condition}")).collect();
-    format!("{annotations}@reason(\"{}\")\nforbid (principal, {action}, resource){conditions};\n", quoted(&reason))
+    format!(
+        "{annotations}@reason(\"{}\")\nforbid (principal, {action}, resource){conditions};\n",
+        quoted(&reason)
+    )
 }
 
 /// Within the quotes of a Cedar string.
 fn quoted(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).flat_map(|c| {
-        let escape = matches!(c, '"' | '\\');
-        escape.then_some('\\').into_iter().chain(std::iter::once(c))
-    }).collect()
+    text.chars()
+        .filter(|c| !c.is_control())
+        .flat_map(|c| {
+            let escape = matches!(c, '"' | '\\');
+            escape.then_some('\\').into_iter().chain(std::iter::once(c))
+        })
+        .collect()
 }
 
 fn what_is<'a>(name: &'a str, bundle: &'a Bundle) -> Result<What<'a>, SentenceError> {
@@ -234,7 +255,8 @@ fn clauses(mut words: &[&str]) -> Result<Clauses, SentenceError> {
 }
 
 fn number_of(text: &str) -> Result<i64, SentenceError> {
-    scaled(text).ok_or_else(|| wrong(format!("{text:?} is no number"), "write it plainly, with up to 4 places"))
+    scaled(text)
+        .ok_or_else(|| wrong(format!("{text:?} is no number"), "write it plainly, with up to 4 places"))
 }
 
 /// In the form that a transform reads.
@@ -295,5 +317,9 @@ fn attribute(name: &str) -> String {
     let plain = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     const RESERVED: [&str; 8] = ["true", "false", "if", "then", "else", "in", "is", "like"];
-    if plain && name != "has" && !RESERVED.contains(&name) { name.to_owned() } else { format!("\"{}\"", quoted(name)) }
+    if plain && name != "has" && !RESERVED.contains(&name) {
+        name.to_owned()
+    } else {
+        format!("\"{}\"", quoted(name))
+    }
 }

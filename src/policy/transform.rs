@@ -82,7 +82,7 @@ fn one(text: &str) -> Result<Transform, (String, &'static str)> {
         }
         "redact" => {
             let (class, path) = rest.split_once(':').ok_or_else(|| wrong("it has no path"))?;
-            if !signals::CLASS_NAMES.contains(&class) {
+            if !signals::class_names().any(|known| known == class) {
                 return Err((
                     format!("@transform({text:?}): there is no data class {class:?}"),
                     "see \"Signals\" in docs/policy.md for the data classes",
@@ -94,7 +94,9 @@ fn one(text: &str) -> Result<Transform, (String, &'static str)> {
     };
     let at = ArgumentPath::parse(path).map_err(wrong)?;
     if at.counts() {
-        return Err(wrong("it counts items, and after one is removed another has its number: write * for all of them"));
+        return Err(wrong(
+            "it counts items, and after one is removed another has its number: write * for all of them",
+        ));
     }
     Ok(Transform { text: text.to_owned(), at, act })
 }
@@ -225,7 +227,7 @@ fn adds_destination(tool: &Tool, before: &Value, after: &Value) -> bool {
                 leaves(value, &mut |leaf| {
                     let seen = found.entry((i, leaf.to_string())).or_default();
                     *seen = seen.saturating_add(1);
-                })
+                });
             });
         }
         found

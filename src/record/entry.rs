@@ -30,7 +30,7 @@ pub use self::administration::{
     RefusedCounts, RefusedEntry, RefusedKind,
 };
 use self::intent::INTENT_END;
-pub use self::intent::{Delta, IntentEntry, IntentKind, Label, SealedCall, SessionTag};
+pub use self::intent::{Delta, IntentEntry, IntentKind, Label, SealedCall};
 pub use self::registration::{
     AgentEntry, AgentKind, ApplicationEntry, ApplicationKind, Operation, OperatorEntry, OperatorKind,
     ToolEntry, ToolKind,

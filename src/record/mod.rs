@@ -25,5 +25,6 @@ pub mod intent;
 pub mod json;
 pub mod limits;
 pub mod session;
+mod session_tag;
 pub mod statement;
 pub mod time;

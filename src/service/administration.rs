@@ -187,7 +187,8 @@ impl Service {
         let engine = Arc::new(Engine::new(bundle).map_err(invalid)?);
         let (_, failed) = engine.run_tests();
         if !failed.is_empty() {
-            let failed: Vec<String> = failed.iter().take(FAILED_TESTS_SHOWN).map(ToString::to_string).collect();
+            let failed: Vec<String> =
+                failed.iter().take(FAILED_TESTS_SHOWN).map(ToString::to_string).collect();
             return Err(ServiceError::new(ErrorCode::InvalidPolicy, failed.join("\n")));
         }
         let sealed =

@@ -1,29 +1,24 @@
 //! What a thousand rules cost over ten.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::super::output::Failure;
 use super::probe::done_per_core_s;
 use super::report::{Bound, Draft, number};
 use super::workload::bundle;
 use super::{Plan, Results, unexpected};
-use crate::policy::{AgentFacts, Bundle, CallView, Claimed, DecideInput, Engine};
+use crate::policy::{AgentFacts, Bundle, CallView, Claimed, DecideInput, Engine, Evaluated};
 use crate::record::decision::Outcome;
 
 pub(super) fn measure(plan: &Plan, results: &mut Results) -> Result<(), Failure> {
     let many = engine(50, 1_000)?;
     let few = engine(1, 10)?;
-    let workload =
-        Engine::new(Bundle::load(super::fixture::rules()).map_err(unexpected)?).map_err(unexpected)?;
-    let args = json!({
-        "ticket": 12_345, "to": "alice@example.com", "subject": "Your order", "body": "It is on its way.",
-        "amount": 12.5, "urgent": false,
-    });
+    let workload = workload()?;
     let (mut rounds, mut twelve) = (Vec::new(), 0.0);
     for _ in 0..plan.rounds {
         let mut times = [0.0; 3];
         for (time, engine) in times.iter_mut().zip([&many, &few, &workload]) {
-            *time = decide_us(engine, &args, plan)?;
+            (*time, _) = decide_us(engine, plan)?;
         }
         let [many, few, workload] = times;
         rounds.push((many, few));
@@ -51,7 +46,21 @@ fn engine(tools: usize, rules: usize) -> Result<Engine, Failure> {
     Engine::new(Bundle::load(bundle(tools, rules)).map_err(unexpected)?).map_err(unexpected)
 }
 
-fn decide_us(engine: &Engine, args: &Value, plan: &Plan) -> Result<f64, Failure> {
+/// A decision by the workload's rules: its processor time in µs, and what it says.
+pub(super) fn of_workload(plan: &Plan) -> Result<(f64, Evaluated), Failure> {
+    decide_us(&workload()?, plan)
+}
+
+fn workload() -> Result<Engine, Failure> {
+    Engine::new(Bundle::load(super::fixture::rules()).map_err(unexpected)?).map_err(unexpected)
+}
+
+fn decide_us(engine: &Engine, plan: &Plan) -> Result<(f64, Evaluated), Failure> {
+    let args = json!({
+        "ticket": 12_345, "to": "alice@example.com", "subject": "Your order", "body": "It is on its way.",
+        "amount": 12.5, "urgent": false,
+    });
+    let args = &args;
     let calls = [CallView::new("c1", "desk", "send_reply", args)];
     let roles = ["support".to_owned()];
     let agent = AgentFacts { name: "bench-agent", roles: &roles, signed: false };
@@ -63,7 +72,8 @@ fn decide_us(engine: &Engine, args: &Value, plan: &Plan) -> Result<f64, Failure>
         principal: Some("user:alice@example.com"),
     };
     let input = DecideInput { claimed, ..DecideInput::new(agent, &calls, 1_750_000_000_000) };
-    let outcome = engine.decide(&input).decision.outcome;
+    let evaluated = engine.decide(&input);
+    let outcome = evaluated.decision.outcome;
     if outcome != Outcome::Allow {
         return Err(unexpected(format!("the workload's call is {}", outcome.as_str())));
     }
@@ -73,5 +83,5 @@ fn decide_us(engine: &Engine, args: &Value, plan: &Plan) -> Result<f64, Failure>
         }
         Ok(16)
     })?;
-    Ok(1e6 / per_s)
+    Ok((1e6 / per_s, evaluated))
 }

@@ -6,6 +6,7 @@
 //! process of its own. Everything lies in one directory that is removed at the end.
 
 mod auditing;
+mod budget;
 mod deciding;
 mod fixture;
 mod growth;
@@ -102,6 +103,8 @@ enum Part {
     Audit,
     /// A thousand rules against ten
     Policy,
+    /// Where an intent's processor time goes, part by part
+    Budget,
 }
 
 /// How much of everything.
@@ -211,6 +214,10 @@ fn measure(
     if any(&[Part::Policy]) {
         status("policy: a thousand rules against ten");
         deciding::measure(plan, results)?;
+    }
+    if any(&[Part::Budget]) {
+        status("budget: the parts of an intent, each alone");
+        budget::measure(plan, scratch.path(), results)?;
     }
     if any(&[Part::Throughput, Part::Signed]) {
         status("throughput: rounds of the yardstick and of the service");

@@ -78,15 +78,9 @@ pub struct Signals {
 }
 
 /// The names of all data classes, in order.
-pub const CLASS_NAMES: [&str; 11] = {
-    let mut names = [""; 11];
-    let mut i = 0;
-    while i < names.len() {
-        names[i] = classes::CLASSES[i].1;
-        i += 1;
-    }
-    names
-};
+pub fn class_names() -> impl Iterator<Item = &'static str> {
+    classes::CLASSES.iter().map(|(_, name)| *name)
+}
 
 /// Bytes of all texts of one call that are looked at.
 pub const TEXT_MAX_BYTES: usize = 1024 * 1024;
