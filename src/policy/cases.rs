@@ -21,7 +21,7 @@ use super::facts::{Knowledge, PlanView, PrincipalFacts, RateFacts, SessionFacts}
 use super::fault::{Fault, FaultKind, Place};
 use super::json::Strict;
 use super::plan::{Plan, PlanState, Standing};
-use super::provenance::{FingerprintKey, Memory};
+use super::provenance::{FingerprintKey, Memory, Reading};
 use super::request::{AgentFacts, CallView, Claimed, DecideInput};
 use crate::record::decision::Outcome;
 use crate::record::intent::Intent;
@@ -222,7 +222,7 @@ impl Case {
         }
         for output in &facts.outputs {
             if let Some(tool) = engine.tool(&output.server, &output.tool) {
-                memory.output(&key, &tool.labels.output, &output.result);
+                memory.output(&key, &tool.labels.output, Reading::default(), &output.result);
                 labels.extend(tool.labels.of_output().map(str::to_owned));
             }
             if let Some((plan, step)) = self.plan.as_ref().zip(output.step) {

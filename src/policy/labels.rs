@@ -142,6 +142,8 @@ impl DeclaredLabels {
             output: OutputLabels {
                 format: self.output.format,
                 authoritative,
+                author: None,
+                place: None,
                 untrusted: self.output.untrusted,
                 sensitive: self.output.sensitive,
             },
