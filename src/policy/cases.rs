@@ -225,6 +225,9 @@ impl Case {
         let key = FingerprintKey::new(&[1; 32]);
         let (mut memory, mut plan_state) = (Memory::default(), PlanState::default());
         let mut labels = facts.labels.clone();
+        if let Some(principal) = &facts.principal {
+            memory.principal(&key, &principal.id);
+        }
         for text in &facts.words {
             memory.user_words(&key, text);
         }

@@ -104,7 +104,14 @@ impl DeclaredLabels {
     pub(super) fn check(self, fields: Option<&Fields>) -> Result<Labels, Wrong> {
         let labelled = self.destinations.is_some();
         let declared = self.destinations.unwrap_or_default();
-        let lists = [declared.len(), self.selectors.len(), self.payload.len(), self.asked.len(), self.parse.len(), self.output.authoritative.len()];
+        let lists = [
+            declared.len(),
+            self.selectors.len(),
+            self.payload.len(),
+            self.asked.len(),
+            self.parse.len(),
+            self.output.authoritative.len(),
+        ];
         if lists.iter().any(|length| *length > PATHS) {
             return Err((
                 format!("more than {PATHS} paths in one list"),

@@ -27,8 +27,21 @@ pub(super) const UNREGISTERED: &str = "unregistered";
 pub(super) const ACT: &str = "act";
 /// The groups that exist without being named.
 pub(super) const GROUPS: [&str; 15] = [
-    "access", ACT, CALL, "credential", "destructive", "execute", "external", "fetch", "irreversible", "message",
-    "payment", "physical", "read", "security", "write",
+    "access",
+    ACT,
+    CALL,
+    "credential",
+    "destructive",
+    "execute",
+    "external",
+    "fetch",
+    "irreversible",
+    "message",
+    "payment",
+    "physical",
+    "read",
+    "security",
+    "write",
 ];
 /// What is in one of these is in [`ACT`].
 const ACTS: [&str; 8] =

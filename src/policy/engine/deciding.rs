@@ -10,9 +10,7 @@ use crate::policy::argument_path::ArgumentPath;
 use crate::policy::bundle::Bundle;
 use crate::policy::facts::{Knowledge, PlanFacts, PlanView};
 use crate::policy::plan::Planned;
-use crate::policy::provenance::{
-    Asked, Destination, FingerprintKey, Grounding, Memory, Pattern, Standing,
-};
+use crate::policy::provenance::{Asked, Destination, FingerprintKey, Grounding, Memory, Pattern, Standing};
 use crate::policy::request::{CallFacts, CallView, DecideInput};
 use crate::policy::signals::{self, Signals};
 use crate::policy::tools::{Tool, action_id};
