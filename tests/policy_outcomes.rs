@@ -202,6 +202,8 @@ fn transforms_change_what_they_say_and_the_changed_call_is_judged_again() {
         ("cap:/size:100", json!({"to": [], "size": 100.5}), json!({"to": [], "size": 100})),
         ("cap:/size:99.95", json!({"to": [], "size": 1e300}), json!({"to": [], "size": 99.95})),
         ("cap:/size:100", json!({"to": [], "size": 100.000_000_1}), json!({"to": [], "size": 100})),
+        ("drop:/cc", json!({"to": [], "cc": [], "size": -0.0}), json!({"to": [], "size": 0})),
+        ("drop:/cc", json!({"to": [], "cc": [], "size": 1e3}), json!({"to": [], "size": 1000})),
         ("cap:/copies:-1", json!({"to": [], "copies": 3}), json!({"to": [], "copies": -1})),
         (
             "redact:pii-email:/body; drop:/cc",
@@ -254,6 +256,8 @@ fn transforms_change_what_they_say_and_the_changed_call_is_judged_again() {
     for (transform, args) in [
         ("cap:/size:100", json!({"to": [], "size": "100"})),
         ("cap:/size:100", json!({"to": [], "size": [500]})),
+        // What is left says a number that, as it would be sealed, no reader takes.
+        ("drop:/cc", json!({"to": [], "cc": [], "size": 1e20})),
         ("redact:pii-email:/body", json!({"to": [], "body": 7})),
         ("redact:pii-email:/body", json!({"to": [], "body": ["bob@x.example"]})),
     ] {

@@ -219,35 +219,39 @@ impl Engine {
 }
 
 impl Case {
-    fn decide(&self, engine: &Engine) -> Evaluated {
+    /// What the session has heard and read, how far it got with its plan, and the labels it has.
+    fn heard(&self, engine: &Engine, key: &FingerprintKey) -> (Memory, PlanState, BTreeSet<String>) {
         let (facts, intent) = (&self.facts, &self.intent);
-        // What is derived with this key is compared and thrown away.
-        let key = FingerprintKey::new(&[1; 32]);
         let (mut memory, mut plan_state) = (Memory::default(), PlanState::default());
         let mut labels = facts.labels.clone();
         if let Some(principal) = &facts.principal {
-            memory.principal(&key, &principal.id);
+            memory.principal(key, &principal.id);
         }
         for text in &facts.words {
-            memory.user_words(&key, text);
+            memory.user_words(key, text);
         }
         for output in &facts.outputs {
             if let Some(tool) = engine.tool(&output.server, &output.tool) {
                 let Labels { selectors, output: of_output, .. } = &tool.labels;
-                let reading = memory.reading(&key, selectors, of_output, &output.args);
-                memory.output(&key, of_output, reading, &output.result);
+                let reading = memory.reading(key, selectors, of_output, &output.args);
+                memory.output(key, of_output, reading, &output.result);
                 labels.extend(tool.labels.of_output().map(str::to_owned));
             }
             if let Some((plan, step)) = self.plan.as_ref().zip(output.step) {
                 plan_state.ran(step);
-                plan_state.output(plan, step, &key, &output.result);
+                plan_state.output(plan, step, key, &output.result);
             }
         }
         for observation in intent.observations.iter().flatten() {
-            memory.claimed(&key, &observation.content);
+            memory.claimed(key, &observation.content);
             labels.insert("untrusted".to_owned());
         }
-        let session = SessionFacts {
+        (memory, plan_state, labels)
+    }
+
+    fn session(&self, labels: BTreeSet<String>) -> SessionFacts {
+        let facts = &self.facts;
+        SessionFacts {
             opened: facts.opened,
             principal: facts
                 .principal
@@ -260,7 +264,15 @@ impl Case {
             turns: facts.turns.unwrap_or(u64::from(facts.opened)),
             incomplete: facts.incomplete,
             delegation_depth: facts.delegation_depth,
-        };
+        }
+    }
+
+    fn decide(&self, engine: &Engine) -> Evaluated {
+        let (facts, intent) = (&self.facts, &self.intent);
+        // What is derived with this key is compared and thrown away.
+        let key = FingerprintKey::new(&[1; 32]);
+        let (memory, plan_state, labels) = self.heard(engine, &key);
+        let session = self.session(labels);
         let calls: Vec<CallView<'_>> = intent
             .calls
             .iter()

@@ -39,6 +39,7 @@ use super::version::{ENGINE_VERSION, FACTS_VERSION, FactsForm, TRANSFORMS_VERSIO
 use crate::record::canonical::to_jcs;
 use crate::record::decision::Decision;
 use crate::record::field_tree::Field;
+use crate::record::json::{JsonLimits, parse_with};
 
 /// Room for a field of the evaluation.
 const FIELD_BYTES: usize = 512;
@@ -215,10 +216,12 @@ impl Engine {
             match transform::apply(transforms.iter().copied(), call.args, tool, &is_grounded) {
                 Err(why) => Changed::Failed(why),
                 Ok(args) if args == *call.args => Changed::Same,
-                Ok(args) if to_jcs(&args).is_err() => {
-                    Changed::Failed("the arguments have no canonical form".to_owned())
-                }
                 Ok(args) => {
+                    let Some(args) = as_sealed(&args) else {
+                        return Changed::Failed(
+                            "the arguments have no form that all readers agree on".to_owned(),
+                        );
+                    };
                     let changed = CallView { args: &args, signals: None, ..*call };
                     let facts = deciding.facts_again(&changed, tool, &facts);
                     match context(form, deciding.input, &changed, Some(tool), &facts) {
@@ -360,6 +363,14 @@ impl Engine {
         }
         Ok(findings)
     }
+}
+
+/// Arguments as they are read again from what is sealed, so that they are told in the same bytes ever after. `None`
+/// where they are not: 1e20 is a number that a document may say, and in canonical form an integer that none may.
+fn as_sealed(args: &Value) -> Option<Value> {
+    let jcs = to_jcs(args).ok()?;
+    let limits = JsonLimits { max_bytes: jcs.len(), ..JsonLimits::default() };
+    parse_with(&jcs, &limits).ok()
 }
 
 /// The findings, or the denial: a panic in the engine is an error like any other. It denies this call, and is sealed.

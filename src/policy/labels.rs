@@ -118,53 +118,23 @@ impl DeclaredLabels {
                 "name the places by * or drop some",
             ));
         }
-        let mut destinations = Vec::with_capacity(declared.len());
-        for place in declared {
-            let at = argument(&place.at, "destinations", fields)?;
-            destinations.push(Destination { at, kind: kind(&place.kind)? });
-        }
-        let mut selectors = Vec::with_capacity(self.selectors.len());
-        for place in self.selectors {
-            let at = argument(&place.at, "selectors", fields)?;
-            selectors.push(Destination { at, kind: kind(&place.kind)? });
-        }
+        let typed = |list: &str, place: &DeclaredPlace| {
+            Ok(Destination { at: argument(&place.at, list, fields)?, kind: kind(&place.kind)? })
+        };
+        let all = |list: &str, places: &[DeclaredPlace]| {
+            places.iter().map(|place| typed(list, place)).collect::<Result<Vec<_>, Wrong>>()
+        };
+        let destinations = all("destinations", &declared)?;
+        let selectors = all("selectors", &self.selectors)?;
         if let Some(odd) = self.asked.iter().find(|word| !is_word(word)) {
             let hint = "write single words in lower case, as people say them: \"pay\", \"transfer\"";
             return Err((format!("{odd:?} in \"asked\" is no word"), hint));
         }
-        let mut payload = Vec::with_capacity(self.payload.len());
-        for path in &self.payload {
-            payload.push(argument(path, "payload", fields)?);
-        }
-        let mut parse = Vec::with_capacity(self.parse.len());
-        for DeclaredParse { at, r#as } in self.parse {
-            let at = argument(&at, "parse", fields)?;
-            let language = match r#as.as_str() {
-                "sql" => Language::Sql,
-                "shell" => Language::Shell,
-                other => {
-                    return Err((
-                        format!("\"parse\" as {other:?} is not known"),
-                        "the languages are sql and shell",
-                    ));
-                }
-            };
-            parse.push(Parse { at, language });
-        }
-        let mut authoritative = Vec::new();
-        for place in self.output.authoritative {
-            // An output may be a list, or one value as a whole: any path will do.
-            let at = pattern(&place.at, "authoritative")?;
-            authoritative.push(Destination { at, kind: kind(&place.kind)? });
-        }
-        let author = self.output.author.map(|path| pattern(&path, "author")).transpose()?;
-        let place = match self.output.place {
-            None => None,
-            Some(place) => {
-                let at = argument(&place.at, "place", fields)?;
-                Some(Destination { at, kind: kind(&place.kind)? })
-            }
-        };
+        let payload = self.payload.iter().map(|path| argument(path, "payload", fields));
+        let payload = payload.collect::<Result<_, _>>()?;
+        let parse = self.parse.iter().map(|parse| parse.check(fields)).collect::<Result<_, _>>()?;
+        let place = self.output.place.as_ref().map(|place| typed("place", place)).transpose()?;
+        let output = self.output.check(place)?;
         if let Some(region) = &self.region {
             check_region(region)?;
         }
@@ -175,16 +145,42 @@ impl DeclaredLabels {
             asked: self.asked,
             payload,
             parse,
-            output: OutputLabels {
-                format: self.output.format,
-                authoritative,
-                author,
-                place,
-                untrusted: self.output.untrusted,
-                sensitive: self.output.sensitive,
-            },
+            output,
             irreversible: self.irreversible,
             region: self.region,
+        })
+    }
+}
+
+impl DeclaredParse {
+    fn check(&self, fields: Option<&Fields>) -> Result<Parse, Wrong> {
+        let language = match self.r#as.as_str() {
+            "sql" => Language::Sql,
+            "shell" => Language::Shell,
+            other => {
+                return Err((
+                    format!("\"parse\" as {other:?} is not known"),
+                    "the languages are sql and shell",
+                ));
+            }
+        };
+        Ok(Parse { at: argument(&self.at, "parse", fields)?, language })
+    }
+}
+
+impl DeclaredOutput {
+    /// An output may be a list, or one value as a whole: any path will do.
+    fn check(self, place: Option<Destination>) -> Result<OutputLabels, Wrong> {
+        let authoritative = self.authoritative.iter().map(|place| {
+            Ok(Destination { at: pattern(&place.at, "authoritative")?, kind: kind(&place.kind)? })
+        });
+        Ok(OutputLabels {
+            format: self.format,
+            authoritative: authoritative.collect::<Result<_, Wrong>>()?,
+            author: self.author.map(|path| pattern(&path, "author")).transpose()?,
+            place,
+            untrusted: self.untrusted,
+            sensitive: self.sensitive,
         })
     }
 }

@@ -80,6 +80,7 @@ impl Work {
         Ok(Self { body, intent, seed: new_seed()?, keyring, epoch })
     }
 
+    // Longer than 70 lines because it is a list of what is measured.
     fn parts(&self, plan: &Plan) -> Result<Vec<Part>, Failure> {
         let us = |mut work: Box<dyn FnMut() -> Result<(), Failure> + '_>| -> Result<f64, Failure> {
             let per_s = done_per_core_s(plan.length / 8, || {
