@@ -60,7 +60,12 @@ impl ToolsOf<'_> {
     pub(super) fn reading(&self, memory: Option<&Memory>, key: &FingerprintKey, call: &Call) -> Reading {
         let nothing = Memory::default();
         match self.tools.get(&action_id(&call.server, &call.tool)) {
-            Some(tool) => memory.unwrap_or(&nothing).reading(key, &[], &tool.labels.output, &call.args),
+            Some(tool) => memory.unwrap_or(&nothing).reading(
+                key,
+                &tool.labels.selectors,
+                &tool.labels.output,
+                &call.args,
+            ),
             None => Reading::default(),
         }
     }

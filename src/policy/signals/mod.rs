@@ -18,6 +18,7 @@
 mod anchors;
 mod characters;
 mod classes;
+mod lexicon;
 mod scan;
 mod shell;
 mod sql;

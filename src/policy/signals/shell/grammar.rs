@@ -4,10 +4,14 @@
 //! Every step forward is counted. `$((` is tried as arithmetic first and read again as a command if it is none, so the
 //! count is of steps, not of bytes.
 
+mod compound;
 mod expand;
+mod redirect;
 
 use super::DEPTH_MAX;
-use super::word::{Word, is_name};
+use super::word::Word;
+use compound::{CLOSING, COMPOUND};
+use redirect::Here;
 
 /// Steps a parse may take, for each byte.
 const STEPS_PER_BYTE: usize = 16;
@@ -83,14 +87,6 @@ pub(super) fn parse(text: &str, depth: usize) -> Parsed<Script> {
     Ok(reader.script)
 }
 
-/// A here-document whose text comes with the next line.
-struct Here {
-    command: usize,
-    redirect: usize,
-    end: Word,
-    tabs: bool,
-}
-
 struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -99,9 +95,6 @@ struct Reader<'a> {
     script: Script,
     here: Vec<Here>,
 }
-
-/// Words that no command begins with, because they belong to one that is open.
-const CLOSING: &[&str] = &["then", "else", "elif", "fi", "do", "done", "esac", "}", "]]", "in"];
 
 impl Reader<'_> {
     fn peek(&self) -> Option<u8> {
@@ -243,7 +236,7 @@ impl Reader<'_> {
     /// A simple or compound command. What comes in through a pipe comes in to every command within.
     fn command(&mut self, piped: bool) -> Parsed<()> {
         let first = self.script.commands.len();
-        self.deeper(|reader| reader.any_command(piped))?;
+        self.deeper(Self::any_command)?;
         if piped {
             for command in self.script.commands.iter_mut().skip(first) {
                 command.piped = true;
@@ -252,7 +245,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn any_command(&mut self, piped: bool) -> Parsed<()> {
+    fn any_command(&mut self) -> Parsed<()> {
         self.blanks()?;
         if self.starts("((") && self.arithmetic_command()? {
             return self.redirects_after();
@@ -271,7 +264,7 @@ impl Reader<'_> {
         if self.at_reserved(CLOSING) {
             return Err(Refused::NotShell);
         }
-        self.simple(piped)
+        self.simple()
     }
 
     /// Commands up to `)`; at least one.
@@ -283,136 +276,6 @@ impl Reader<'_> {
     /// Commands up to one of `until`; at least one.
     fn some(&mut self, until: &[&str]) -> Parsed<()> {
         if self.list(until, false)? == 0 { Err(Refused::NotShell) } else { Ok(()) }
-    }
-
-    fn braces(&mut self) -> Parsed<()> {
-        self.some(&["}"])?;
-        self.reserved("}")
-    }
-
-    fn if_then(&mut self) -> Parsed<()> {
-        loop {
-            self.some(&["then"])?;
-            self.reserved("then")?;
-            self.some(&["elif", "else", "fi"])?;
-            if self.at_reserved(&["elif"]) {
-                self.skip(4)?;
-                continue;
-            }
-            if self.at_reserved(&["else"]) {
-                self.skip(4)?;
-                self.some(&["fi"])?;
-            }
-            return self.reserved("fi");
-        }
-    }
-
-    fn while_do(&mut self) -> Parsed<()> {
-        self.some(&["do"])?;
-        self.do_done()
-    }
-
-    fn do_done(&mut self) -> Parsed<()> {
-        self.newlines()?;
-        if self.at_reserved(&["{"]) {
-            self.skip(1)?;
-            return self.braces();
-        }
-        self.reserved("do")?;
-        self.some(&["done"])?;
-        self.reserved("done")
-    }
-
-    fn for_in(&mut self) -> Parsed<()> {
-        self.blanks()?;
-        if self.starts("((") {
-            if !self.arithmetic_command()? {
-                return Err(Refused::NotShell);
-            }
-        } else {
-            let name = self.word()?.ok_or(Refused::NotShell)?;
-            if !is_name(&name.text) || name.quoted || name.dynamic {
-                return Err(Refused::NotShell);
-            }
-            self.newlines()?;
-            if self.at_reserved(&["in"]) {
-                self.skip(2)?;
-                loop {
-                    self.blanks()?;
-                    if self.word()?.is_none() {
-                        break;
-                    }
-                }
-            }
-        }
-        self.blanks()?;
-        self.take(";")?;
-        self.do_done()
-    }
-
-    fn case_in(&mut self) -> Parsed<()> {
-        self.blanks()?;
-        self.word()?.ok_or(Refused::NotShell)?;
-        self.reserved("in")?;
-        loop {
-            self.newlines()?;
-            if self.at_reserved(&["esac"]) {
-                return self.skip(4);
-            }
-            self.take("(")?;
-            loop {
-                self.blanks()?;
-                self.word()?.ok_or(Refused::NotShell)?;
-                self.blanks()?;
-                if !self.take("|")? {
-                    break;
-                }
-            }
-            if !self.take(")")? {
-                return Err(Refused::NotShell);
-            }
-            self.list(&["esac", ";;"], false)?;
-            self.newlines()?;
-            let ended = self.take(";;&")? || self.take(";;")? || self.take(";&")?;
-            if !ended && !self.at_reserved(&["esac"]) {
-                return Err(Refused::NotShell);
-            }
-        }
-    }
-
-    fn function(&mut self) -> Parsed<()> {
-        self.blanks()?;
-        self.word()?.ok_or(Refused::NotShell)?;
-        self.blanks()?;
-        if self.take("(")? {
-            self.blanks()?;
-            if !self.take(")")? {
-                return Err(Refused::NotShell);
-            }
-        }
-        self.newlines()?;
-        self.command(false)
-    }
-
-    /// `[[ … ]]`: words and operators up to the end.
-    fn test(&mut self) -> Parsed<()> {
-        loop {
-            self.newlines()?;
-            if self.at_reserved(&["]]"]) {
-                return self.skip(2);
-            }
-            match self.peek() {
-                None => return Err(Refused::NotShell),
-                Some(b'&' | b'|' | b'<' | b'>' | b'(' | b')') => self.skip(1)?,
-                Some(_) => {
-                    self.word()?.ok_or(Refused::NotShell)?;
-                }
-            }
-        }
-    }
-
-    fn coproc(&mut self) -> Parsed<()> {
-        self.command(false)
     }
 
     /// Redirections of a compound command, as those of a command without a program.
@@ -435,7 +298,7 @@ impl Reader<'_> {
         Ok(slot)
     }
 
-    fn simple(&mut self, _piped: bool) -> Parsed<()> {
+    fn simple(&mut self) -> Parsed<()> {
         let slot = self.open()?;
         let mut words: Vec<Word> = Vec::new();
         let mut assigned = Vec::new();
@@ -500,105 +363,4 @@ impl Reader<'_> {
             self.word()?.ok_or(Refused::NotShell)?;
         }
     }
-
-    /// One redirection, if there is one.
-    fn redirect(&mut self, slot: usize) -> Parsed<bool> {
-        self.blanks()?;
-        let before = self.at;
-        let rest = self.bytes.get(self.at..).unwrap_or(&[]);
-        let number = rest.iter().take(4).take_while(|byte| byte.is_ascii_digit()).count();
-        self.skip(number)?;
-        // The longest first.
-        let operators: [(&str, RedirectKind); 13] = [
-            ("&>>", RedirectKind::Write),
-            ("&>", RedirectKind::Write),
-            ("<<<", RedirectKind::Text),
-            ("<<-", RedirectKind::Text),
-            ("<<", RedirectKind::Text),
-            ("<>", RedirectKind::Write),
-            ("<&", RedirectKind::Other),
-            (">>", RedirectKind::Write),
-            (">|", RedirectKind::Write),
-            (">&", RedirectKind::Write),
-            ("<(", RedirectKind::Other),
-            (">(", RedirectKind::Other),
-            (">", RedirectKind::Write),
-        ];
-        let found = operators.iter().find(|(text, _)| self.starts(text)).copied();
-        let (text, kind) = match found {
-            // A process substitution is a word.
-            Some(("<(" | ">(", _)) => ("", RedirectKind::Other),
-            Some(found) => found,
-            None if self.starts("<") => ("<", RedirectKind::Other),
-            None => ("", RedirectKind::Other),
-        };
-        if text.is_empty() || (number > 0 && text.starts_with('&')) {
-            self.at = before;
-            return Ok(false);
-        }
-        self.skip(text.len())?;
-        self.blanks()?;
-        let target = self.word()?.ok_or(Refused::NotShell)?;
-        let to_descriptor = text.ends_with('&')
-            && target
-                .known()
-                .is_some_and(|text| text.trim_end_matches('-').bytes().all(|byte| byte.is_ascii_digit()));
-        let kind = if to_descriptor { RedirectKind::Other } else { kind };
-        let here = matches!(text, "<<" | "<<-");
-        let Some(command) = self.script.commands.get_mut(slot) else { return Err(Refused::NotShell) };
-        if here {
-            let redirect = command.redirects.len();
-            self.here.push(Here { command: slot, redirect, end: target.clone(), tabs: text == "<<-" });
-        }
-        command.redirects.push(Redirect { kind, target });
-        Ok(true)
-    }
-
-    /// The texts of the here-documents of the line that has just ended.
-    fn here_documents(&mut self) -> Parsed<()> {
-        for here in std::mem::take(&mut self.here) {
-            let mut lines: Vec<u8> = Vec::new();
-            loop {
-                let rest =
-                    self.bytes.get(self.at..).filter(|rest| !rest.is_empty()).ok_or(Refused::NotShell)?;
-                let len = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
-                let line = rest.get(..len).unwrap_or(&[]);
-                let tabs = if here.tabs { line.iter().take_while(|byte| **byte == b'\t').count() } else { 0 };
-                let line = line.get(tabs..).unwrap_or(&[]);
-                let is_end = line == here.end.text.as_bytes();
-                if !is_end {
-                    lines.extend_from_slice(line);
-                    lines.push(b'\n');
-                }
-                self.skip(len.saturating_add(1))?;
-                if is_end {
-                    break;
-                }
-            }
-            let text = String::from_utf8_lossy(&lines).into_owned();
-            let target = if here.end.quoted { Word::literal(&text) } else { self.expanded_text(&text)? };
-            let place =
-                self.script.commands.get_mut(here.command).and_then(|c| c.redirects.get_mut(here.redirect));
-            if let Some(redirect) = place {
-                redirect.target = target;
-            }
-        }
-        Ok(())
-    }
 }
-
-type Compound = fn(&mut Reader<'_>) -> Parsed<()>;
-
-/// The compound commands by the reserved word they begin with.
-const COMPOUND: [(&str, Compound); 10] = [
-    ("{", |reader| reader.braces()),
-    ("if", |reader| reader.if_then()),
-    ("while", |reader| reader.while_do()),
-    ("until", |reader| reader.while_do()),
-    ("for", |reader| reader.for_in()),
-    ("select", |reader| reader.for_in()),
-    ("case", |reader| reader.case_in()),
-    ("function", |reader| reader.function()),
-    ("[[", |reader| reader.test()),
-    ("coproc", |reader| reader.coproc()),
-];
