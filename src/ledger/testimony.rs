@@ -133,7 +133,6 @@ impl Sequencer {
     }
 
     /// The entry and its seed; or the leaf that holds it already.
-    #[expect(clippy::type_complexity, reason = "read in one place, just above")]
     fn hear(&mut self, testimony: &Testimony) -> Result<Result<(Made, Seed), u64>, LedgerError> {
         let Testimony { by, credential, told, .. } = testimony;
         let registry = &self.state.registry;

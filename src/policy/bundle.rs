@@ -100,7 +100,7 @@ impl Bundle {
         form: FactsForm,
     ) -> Result<Self, BundleError> {
         let mut faults = Vec::new();
-        let tools = match texts.get(tools::FILE).map(|text| tools::read(text)) {
+        let tools = match texts.get(tools::FILE).map(|text| tools::read(form, text)) {
             None => BTreeMap::new(),
             Some(Ok(tools)) => tools,
             Some(Err(wrong)) => {

@@ -20,6 +20,7 @@ use super::engine::{Engine, Evaluated};
 use super::facts::{Knowledge, PlanView, PrincipalFacts, RateFacts, SessionFacts};
 use super::fault::{Fault, FaultKind, Place};
 use super::json::Strict;
+use super::labels::Labels;
 use super::plan::{Plan, PlanState, Standing};
 use super::provenance::{FingerprintKey, Memory};
 use super::request::{AgentFacts, CallView, Claimed, DecideInput};
@@ -117,10 +118,17 @@ struct Output {
     #[serde(default)]
     server: String,
     tool: String,
+    /// The arguments that it was called with: how it chose what it returned.
+    #[serde(default = "no_arguments")]
+    args: Value,
     result: Value,
     /// The step of the plan that the call was, counted from 0.
     #[serde(default)]
     step: Option<usize>,
+}
+
+fn no_arguments() -> Value {
+    Value::Object(serde_json::Map::new())
 }
 
 /// What must be decided. What is absent may be anything.
@@ -217,12 +225,17 @@ impl Case {
         let key = FingerprintKey::new(&[1; 32]);
         let (mut memory, mut plan_state) = (Memory::default(), PlanState::default());
         let mut labels = facts.labels.clone();
+        if let Some(principal) = &facts.principal {
+            memory.principal(&key, &principal.id);
+        }
         for text in &facts.words {
             memory.user_words(&key, text);
         }
         for output in &facts.outputs {
             if let Some(tool) = engine.tool(&output.server, &output.tool) {
-                memory.output(&key, &tool.labels.output, &output.result);
+                let Labels { selectors, output: of_output, .. } = &tool.labels;
+                let reading = memory.reading(&key, selectors, of_output, &output.args);
+                memory.output(&key, of_output, reading, &output.result);
                 labels.extend(tool.labels.of_output().map(str::to_owned));
             }
             if let Some((plan, step)) = self.plan.as_ref().zip(output.step) {

@@ -31,7 +31,7 @@ use super::request::{
 };
 use super::scope::Target;
 use super::signals::{self, Signals};
-use super::tools::{Tool, UNREGISTERED, UNREGISTERED_GROUPS, action_id};
+use super::tools::{self, Tool, UNREGISTERED, action_id};
 use super::transform;
 use super::value::{Record, restricted_pairs};
 use super::verdict::{Findings, Verdict, kind};
@@ -94,7 +94,7 @@ impl Engine {
             let target = Target { action: id, groups: &groups, tool: Some(id) };
             slots.insert(id.clone(), slices.slot(&names, target, Some(tool)).map_err(refused)?);
         }
-        let groups = BTreeSet::from(UNREGISTERED_GROUPS);
+        let groups = tools::unregistered_groups(bundle.form()).iter().copied().collect();
         let target = Target { action: UNREGISTERED, groups: &groups, tool: None };
         let unregistered = slices.slot(&names, target, None).map_err(refused)?;
         let mut about = json!({
@@ -201,7 +201,10 @@ impl Engine {
         };
         let (mut request, facts) = match built {
             Ok(built) => built,
-            Err(why) => return (Err(why), Verdict::request_invalid(call.id, why)),
+            Err(why) => {
+                deciding.steps.remove(&i);
+                return (Err(why), Verdict::request_invalid(call.id, why));
+            }
         };
         request.stopped = deciding.stopped(i);
         let verdict = self.judge(&mut request, |transforms| {

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::plan::{Plan, PlanState, Standing};
-use super::provenance::{FingerprintKey, Grounding, Memory};
+use super::provenance::{Asked, FingerprintKey, Grounding, Memory};
 use super::signals::{ShellFacts, Signals, SqlFacts};
 use super::value::{EXACT, Record, Typed};
 
@@ -141,12 +141,20 @@ pub(super) fn grounding(grounding: &Grounding) -> Typed {
     record([
         ("destinations", text(grounding.destinations.name())),
         ("full", Typed::Bool(grounding.full)),
+        ("payload", text(grounding.payload.name())),
+        ("payload_copied", Typed::Bool(grounding.payload_copied)),
         ("payload_tainted", Typed::Bool(grounding.payload_tainted)),
         ("taint_full", Typed::Bool(grounding.taint_full)),
         ("tainted", texts(&grounding.tainted)),
         ("ungrounded", texts(&grounding.ungrounded)),
+        ("untrusted_links", Typed::Bool(grounding.untrusted_links)),
         ("user_only", Typed::Bool(grounding.user_only)),
     ])
+}
+
+/// `context.asked`.
+pub(super) fn asked(asked: Asked) -> Typed {
+    text(asked.name())
 }
 
 /// `context.plan`.

@@ -44,6 +44,10 @@ pub(super) struct DeclaredOutput {
     #[serde(default)]
     authoritative: Vec<DeclaredPlace>,
     #[serde(default)]
+    author: Option<String>,
+    #[serde(default)]
+    place: Option<DeclaredPlace>,
+    #[serde(default)]
     untrusted: bool,
     #[serde(default)]
     sensitive: bool,
@@ -54,6 +58,10 @@ pub(super) struct DeclaredOutput {
 pub struct Labels {
     /// The arguments that say where something goes, with their types.
     pub destinations: Vec<Destination>,
+    /// The arguments by which a read chooses what it returns.
+    pub selectors: Vec<Destination>,
+    /// The words by which people ask for such an act.
+    pub asked: Vec<String>,
     /// Does the registry say what the destinations are? Otherwise they are ungrounded.
     pub labelled: bool,
     /// The arguments that say what goes there.
@@ -80,7 +88,9 @@ impl Labels {
 #[derive(Debug)]
 pub(super) struct DeclaredLabels {
     pub(super) destinations: Option<Vec<DeclaredPlace>>,
+    pub(super) selectors: Vec<DeclaredPlace>,
     pub(super) payload: Vec<String>,
+    pub(super) asked: Vec<String>,
     pub(super) parse: Vec<DeclaredParse>,
     pub(super) output: DeclaredOutput,
     pub(super) irreversible: bool,
@@ -94,7 +104,14 @@ impl DeclaredLabels {
     pub(super) fn check(self, fields: Option<&Fields>) -> Result<Labels, Wrong> {
         let labelled = self.destinations.is_some();
         let declared = self.destinations.unwrap_or_default();
-        let lists = [declared.len(), self.payload.len(), self.parse.len(), self.output.authoritative.len()];
+        let lists = [
+            declared.len(),
+            self.selectors.len(),
+            self.payload.len(),
+            self.asked.len(),
+            self.parse.len(),
+            self.output.authoritative.len(),
+        ];
         if lists.iter().any(|length| *length > PATHS) {
             return Err((
                 format!("more than {PATHS} paths in one list"),
@@ -105,6 +122,15 @@ impl DeclaredLabels {
         for place in declared {
             let at = argument(&place.at, "destinations", fields)?;
             destinations.push(Destination { at, kind: kind(&place.kind)? });
+        }
+        let mut selectors = Vec::with_capacity(self.selectors.len());
+        for place in self.selectors {
+            let at = argument(&place.at, "selectors", fields)?;
+            selectors.push(Destination { at, kind: kind(&place.kind)? });
+        }
+        if let Some(odd) = self.asked.iter().find(|word| !is_word(word)) {
+            let hint = "write single words in lower case, as people say them: \"pay\", \"transfer\"";
+            return Err((format!("{odd:?} in \"asked\" is no word"), hint));
         }
         let mut payload = Vec::with_capacity(self.payload.len());
         for path in &self.payload {
@@ -131,17 +157,29 @@ impl DeclaredLabels {
             let at = pattern(&place.at, "authoritative")?;
             authoritative.push(Destination { at, kind: kind(&place.kind)? });
         }
+        let author = self.output.author.map(|path| pattern(&path, "author")).transpose()?;
+        let place = match self.output.place {
+            None => None,
+            Some(place) => {
+                let at = argument(&place.at, "place", fields)?;
+                Some(Destination { at, kind: kind(&place.kind)? })
+            }
+        };
         if let Some(region) = &self.region {
             check_region(region)?;
         }
         Ok(Labels {
             destinations,
             labelled,
+            selectors,
+            asked: self.asked,
             payload,
             parse,
             output: OutputLabels {
                 format: self.output.format,
                 authoritative,
+                author,
+                place,
                 untrusted: self.output.untrusted,
                 sensitive: self.output.sensitive,
             },
@@ -174,6 +212,11 @@ fn argument(path: &str, list: &str, fields: Option<&Fields>) -> Result<Pattern, 
         return Err((message, "correct the path, or declare the argument"));
     }
     pattern(path, list)
+}
+
+/// Letters alone, in lower case.
+fn is_word(word: &str) -> bool {
+    (1..=64).contains(&word.len()) && word.chars().all(|c| c.is_alphabetic() && !c.is_uppercase())
 }
 
 fn check_region(region: &str) -> Result<(), Wrong> {

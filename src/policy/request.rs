@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::facts::{self, Knowledge, PlanFacts, PlanView, RateFacts, SessionFacts};
 use super::json::{write_bool, write_integer, write_name, write_text_member, write_texts};
-use super::provenance::Grounding;
+use super::provenance::{Asked, Grounding};
 use super::signals::Signals;
 use super::tools::{Tool, UNREGISTERED, action_id};
 use super::value::{EXACT, Record, Typed, arguments, write_record_json};
@@ -115,6 +115,7 @@ impl<'a> DecideInput<'a> {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct CallFacts {
     pub(super) grounding: Grounding,
+    pub(super) asked: Asked,
     pub(super) signals: Signals,
     pub(super) plan: Option<PlanFacts>,
     /// Labels of the session, and those that other calls of the intent may have brought by then.
@@ -394,6 +395,7 @@ pub(super) fn context(
             if let Some(principal) = &input.session.principal {
                 put("principal", facts::principal(principal));
             }
+            put("asked", facts::asked(facts.asked));
             put("grounding", facts::grounding(&facts.grounding));
             put("loop", facts::record([("repeats", facts::count(call.repeats))]));
             if let Some(plan) = facts.plan {

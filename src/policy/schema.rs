@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cedar_policy::Schema;
 use serde_json::{Map, Value, json};
 
-use super::tools::{GROUPS, Tool, UNREGISTERED, UNREGISTERED_GROUPS};
+use super::tools::{self, Tool, UNREGISTERED};
 use super::version::FactsForm;
 
 /// Generates the schema from the registered tools, by their names in rules.
@@ -16,16 +16,17 @@ pub(super) fn generate(form: FactsForm, tools: &BTreeMap<String, Tool>) -> Resul
     Schema::from_json_value(json(form, tools)).map_err(|error| error.to_string())
 }
 
-fn json(form: FactsForm, tools: &BTreeMap<String, Tool>) -> Value {
-    let groups: BTreeSet<&str> = GROUPS
-        .into_iter()
-        .chain(tools.values().flat_map(|tool| tool.groups.iter().map(String::as_str)))
+fn json(form: FactsForm, registered: &BTreeMap<String, Tool>) -> Value {
+    let groups: BTreeSet<&str> = tools::groups(form)
+        .iter()
+        .copied()
+        .chain(registered.values().flat_map(|tool| tool.groups.iter().map(String::as_str)))
         .collect();
     let mut actions: Map<String, Value> =
         groups.into_iter().map(|group| (group.to_owned(), json!({}))).collect();
     let context = context(form);
-    actions.insert(UNREGISTERED.to_owned(), action(&UNREGISTERED_GROUPS, &context));
-    for (id, tool) in tools {
+    actions.insert(UNREGISTERED.to_owned(), action(tools::unregistered_groups(form), &context));
+    for (id, tool) in registered {
         let groups: Vec<&str> = tool.groups.iter().map(String::as_str).collect();
         let mut context = context.clone();
         context.insert("args".to_owned(), tool.fields.cedar_type());
@@ -98,14 +99,18 @@ fn facts() -> Vec<(&'static str, Value)> {
     let grounding = [
         ("destinations", string()),
         ("full", bool()),
+        ("payload", string()),
+        ("payload_copied", bool()),
         ("payload_tainted", bool()),
         ("taint_full", bool()),
         ("tainted", strings()),
         ("ungrounded", strings()),
+        ("untrusted_links", bool()),
         ("user_only", bool()),
     ];
     let plan = [("conforms", bool()), ("standing", string()), ("step", optional(long()))];
     vec![
+        ("asked", string()),
         ("grounding", record(grounding)),
         ("loop", record([("repeats", long())])),
         ("plan", optional(record(plan))),

@@ -15,6 +15,7 @@ use super::labels::{
     DeclaredLabels, DeclaredOutput, DeclaredParse, DeclaredPlace, Labels, check_pin, pinned_digest,
 };
 use super::shape::Fields;
+use super::version::FactsForm;
 
 /// The bundle's file of tools.
 pub(super) const FILE: &str = "tools.json";
@@ -22,10 +23,50 @@ pub(super) const FILE: &str = "tools.json";
 pub(super) const CALL: &str = "call";
 /// The action of every tool that is not registered; also a name that no group may take.
 pub(super) const UNREGISTERED: &str = "unregistered";
+/// The group of all tools that do something to the world; nobody writes it, see [`ACTS`].
+pub(super) const ACT: &str = "act";
 /// The groups that exist without being named.
-pub(super) const GROUPS: [&str; 5] = [CALL, "destructive", "external", "payment", "read"];
+pub(super) const GROUPS: [&str; 15] = [
+    "access",
+    ACT,
+    CALL,
+    "credential",
+    "destructive",
+    "execute",
+    "external",
+    "fetch",
+    "irreversible",
+    "message",
+    "payment",
+    "physical",
+    "read",
+    "security",
+    "write",
+];
+/// What is in one of these is in [`ACT`].
+const ACTS: [&str; 8] =
+    ["access", "credential", "destructive", "execute", "external", "payment", "physical", "security"];
+/// The groups that existed without being named in version 1.
+const GROUPS_V1: [&str; 5] = [CALL, "destructive", "external", "payment", "read"];
 /// The groups an unregistered tool is in: it might do anything.
-pub(super) const UNREGISTERED_GROUPS: [&str; 2] = ["destructive", "external"];
+const UNREGISTERED_GROUPS: [&str; 3] = [ACT, "destructive", "external"];
+const UNREGISTERED_GROUPS_V1: [&str; 2] = ["destructive", "external"];
+
+/// The groups that exist without being named.
+pub(super) const fn groups(form: FactsForm) -> &'static [&'static str] {
+    match form {
+        FactsForm::V1 => &GROUPS_V1,
+        FactsForm::V2 => &GROUPS,
+    }
+}
+
+/// The groups an unregistered tool is in.
+pub(super) const fn unregistered_groups(form: FactsForm) -> &'static [&'static str] {
+    match form {
+        FactsForm::V1 => &UNREGISTERED_GROUPS_V1,
+        FactsForm::V2 => &UNREGISTERED_GROUPS,
+    }
+}
 
 /// Tools in a bundle.
 const MOST_TOOLS: usize = 1_000;
@@ -113,7 +154,11 @@ struct Declared {
     #[serde(default)]
     destinations: Option<Vec<DeclaredPlace>>,
     #[serde(default)]
+    selectors: Vec<DeclaredPlace>,
+    #[serde(default)]
     payload: Vec<String>,
+    #[serde(default)]
+    asked: Vec<String>,
     #[serde(default)]
     parse: Vec<DeclaredParse>,
     #[serde(default)]
@@ -125,14 +170,14 @@ struct Declared {
 }
 
 /// Reads `tools.json`: the tools by their names in rules.
-pub(super) fn read(text: &str) -> Result<BTreeMap<String, Tool>, Vec<Fault>> {
+pub(super) fn read(form: FactsForm, text: &str) -> Result<BTreeMap<String, Tool>, Vec<Fault>> {
     let file: File = serde_json::from_str(text).map_err(|error| {
         let place = Place { file: FILE.to_owned(), line: error.line(), column: error.column() };
         let shown = error.to_string();
         let message =
             shown.rsplit_once(" at line ").map_or(shown.as_str(), |(message, _)| message).to_owned();
         let hint = "tools.json is {\"tools\": [{\"server\", \"name\", \"description\", \"groups\", \"input\", \"output\", \
-                    \"destinations\", \"payload\", \"parse\", \"irreversible\", \"region\", \"pin\"}]}; correct it at this \
+                    \"destinations\", \"selectors\", \"payload\", \"asked\", \"parse\", \"irreversible\", \"region\", \"pin\"}]}; correct it at this \
                     position";
         vec![Fault::new(FaultKind::Syntax, message, hint).at(place)]
     })?;
@@ -145,7 +190,7 @@ pub(super) fn read(text: &str) -> Result<BTreeMap<String, Tool>, Vec<Fault>> {
     let mut tools = BTreeMap::new();
     let mut faults = Vec::new();
     for (index, declared) in file.tools.into_iter().enumerate() {
-        match declared.check() {
+        match declared.check(form) {
             Ok(tool) => {
                 let id = tool.action_id();
                 if tools.insert(id.clone(), tool).is_some() {
@@ -167,7 +212,7 @@ pub(super) fn read(text: &str) -> Result<BTreeMap<String, Tool>, Vec<Fault>> {
 #[must_use]
 pub fn tools_of(files: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Tool> {
     let text = files.get(FILE).and_then(|bytes| std::str::from_utf8(bytes).ok());
-    text.and_then(|text| read(text).ok()).unwrap_or_default()
+    text.and_then(|text| read(FactsForm::NOW, text).ok()).unwrap_or_default()
 }
 
 fn fault(index: usize, message: &str, hint: &str) -> Fault {
@@ -175,7 +220,7 @@ fn fault(index: usize, message: &str, hint: &str) -> Fault {
 }
 
 impl Declared {
-    fn check(self) -> Result<Tool, (String, &'static str)> {
+    fn check(self, form: FactsForm) -> Result<Tool, (String, &'static str)> {
         if self.name.is_empty() {
             return Err(("the name is empty".to_owned(), "name the tool as its server does"));
         }
@@ -195,6 +240,15 @@ impl Declared {
             check_group(group)?;
             groups.insert(group.clone());
         }
+        if form != FactsForm::V1 {
+            if groups.contains(ACT) {
+                let hint = "leave it out: what is external, destructive, a payment and the like is in it";
+                return Err((format!("the group {ACT:?} is not for declaring"), hint));
+            }
+            if ACTS.iter().any(|group| groups.contains(*group)) {
+                groups.insert(ACT.to_owned());
+            }
+        }
         let known = match &self.input {
             None => None,
             Some(Strict(schema)) => Some(
@@ -213,7 +267,9 @@ impl Declared {
             required.into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned)).collect();
         let labels = DeclaredLabels {
             destinations: self.destinations,
+            selectors: self.selectors,
             payload: self.payload,
+            asked: self.asked,
             parse: self.parse,
             output: self.output,
             irreversible: self.irreversible,

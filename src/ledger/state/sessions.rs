@@ -14,11 +14,11 @@ use serde::{Deserialize, Serialize};
 
 use self::held::Held;
 use self::rate::Rate;
-use self::session::{Opened, Session};
+use self::session::{Awaited, Opened, Session};
 use super::Sealed;
 use super::fold_key::FoldKey;
 use super::tools::ToolsOf;
-use crate::policy::provenance::Memory;
+use crate::policy::provenance::{Memory, OutputLabels, Reading};
 use crate::policy::{Knowledge, PlanView, RateFacts, SessionFacts, Standing};
 use crate::record::chain::Chain;
 use crate::record::decision::Outcome;
@@ -27,7 +27,7 @@ use crate::record::entry::{
 };
 use crate::record::intent::{Call, Intent};
 use crate::record::limits;
-use crate::record::session::{OutcomeRecord, SessionRecord, TurnRecord};
+use crate::record::session::{EndUser, OutcomeRecord, SessionRecord, TurnRecord};
 use crate::record::time::Timestamp;
 
 /// Sessions, at most [`limits::SESSIONS_MAX`].
@@ -193,12 +193,10 @@ impl Sessions {
             if let (Some(step), Some(plan)) = (step, &mut opened.plan) {
                 plan.state.ran(step);
             }
+            let reading = context.tools.reading(session.memory.as_deref(), context.key.fingerprints(), call);
+            let reads = context.tools.reads(&call.server, &call.tool);
             let number = u32::try_from(number).unwrap_or(u32::MAX);
-            opened.await_outcome(
-                (context.index, number),
-                step,
-                context.tools.reads(&call.server, &call.tool),
-            );
+            opened.await_outcome((context.index, number), Awaited { step, reading, reads });
         }
     }
 
@@ -214,6 +212,9 @@ impl Sessions {
             let [idle, open] = &mut self.fingerprints;
             *idle = idle.saturating_sub(weight);
             *open = open.saturating_add(weight);
+        }
+        if let Some(EndUser { id, .. }) = &record.principal {
+            self.remember(&entry.session, |memory| memory.principal(context.key.fingerprints(), id));
         }
         self.said(&entry.session, &record.words, context);
     }
@@ -248,7 +249,7 @@ impl Sessions {
         let mut labels = context.tools.output(&server, &record.tool);
         if entry.status == OutcomeStatus::Error {
             // What a failure says is no record of anything.
-            labels.authoritative.clear();
+            labels = OutputLabels { authoritative: Vec::new(), author: None, place: None, ..labels };
         }
         let Some(session) = self.enter(&entry.session, agent, entry.at, context) else { return };
         session.heard_from(entry.tool);
@@ -259,14 +260,17 @@ impl Sessions {
             session.labels.insert(SENSITIVE.to_owned());
         }
         session.labels.extend(crate::policy::signals::of_call(&record.result, &[]).classes);
+        let mut reading = Reading::default();
         if let Some(opened) = &mut session.opened
-            && let Some(step) = opened.arrived((entry.intent, entry.call))
-            && entry.status == OutcomeStatus::Ok
+            && let Some(awaited) = opened.arrived((entry.intent, entry.call))
         {
-            opened.learn(step, context.key.fingerprints(), &record.result);
+            reading = awaited.reading;
+            if let Some(step) = awaited.step.filter(|_| entry.status == OutcomeStatus::Ok) {
+                opened.learn(step, context.key.fingerprints(), &record.result);
+            }
         }
         self.remember(&entry.session, |memory| {
-            memory.output(context.key.fingerprints(), &labels, &record.result);
+            memory.output(context.key.fingerprints(), &labels, reading, &record.result);
         });
     }
 

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use super::registry::{PartyKind, Registry};
-use crate::policy::provenance::OutputLabels;
+use crate::policy::provenance::{FingerprintKey, Memory, OutputLabels, Reading};
 use crate::policy::{Tool, action_id, tools_of};
+use crate::record::intent::Call;
 
 /// The group of tools that bring something into a session.
 const READ: &str = "read";
@@ -52,6 +53,20 @@ impl ToolsOf<'_> {
         match self.tools.get(&action_id(server, tool)) {
             Some(tool) => tool.labels.output.clone(),
             None => OutputLabels { untrusted: true, ..OutputLabels::default() },
+        }
+    }
+
+    /// How a call chooses what it reads, from what the session has heard until now.
+    pub(super) fn reading(&self, memory: Option<&Memory>, key: &FingerprintKey, call: &Call) -> Reading {
+        let nothing = Memory::default();
+        match self.tools.get(&action_id(&call.server, &call.tool)) {
+            Some(tool) => memory.unwrap_or(&nothing).reading(
+                key,
+                &tool.labels.selectors,
+                &tool.labels.output,
+                &call.args,
+            ),
+            None => Reading::default(),
         }
     }
 

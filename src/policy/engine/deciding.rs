@@ -10,7 +10,7 @@ use crate::policy::argument_path::ArgumentPath;
 use crate::policy::bundle::Bundle;
 use crate::policy::facts::{Knowledge, PlanFacts, PlanView};
 use crate::policy::plan::Planned;
-use crate::policy::provenance::{Destination, FingerprintKey, Grounding, Memory, Pattern, Standing};
+use crate::policy::provenance::{Asked, Destination, FingerprintKey, Grounding, Memory, Pattern, Standing};
 use crate::policy::request::{CallFacts, CallView, DecideInput};
 use crate::policy::signals::{self, Signals};
 use crate::policy::tools::{Tool, action_id};
@@ -56,13 +56,15 @@ impl<'a> Deciding<'a> {
         }
         let plan = self.plan(i, call);
         let signals = call.signals.cloned().unwrap_or_else(|| signals_of(tool, call.args));
-        CallFacts { grounding: self.grounding(call, tool), signals, plan, labels }
+        let asked = self.asked(tool);
+        CallFacts { grounding: self.grounding(call, tool), asked, signals, plan, labels }
     }
 
     /// What is learned about a call that was changed. The step of the plan was looked for before.
     pub(super) fn facts_again(&self, call: &CallView<'_>, tool: &Tool, before: &CallFacts) -> CallFacts {
         CallFacts {
             grounding: self.grounding(call, Some(tool)),
+            asked: before.asked,
             signals: signals_of(Some(tool), call.args),
             plan: before.plan,
             labels: before.labels.clone(),
@@ -82,6 +84,12 @@ impl<'a> Deciding<'a> {
                 grounding
             }
         }
+    }
+
+    /// Did the user ask for an act of this kind?
+    fn asked(&self, tool: Option<&Tool>) -> Asked {
+        let Knowledge { memory, key } = self.knowledge();
+        tool.map_or(Asked::Unknown, |tool| memory.asked(key, &tool.labels.asked))
     }
 
     /// Is the destination at this place of the arguments grounded by itself?

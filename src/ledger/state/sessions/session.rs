@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::rate::Rate;
-use crate::policy::provenance::{FingerprintKey, Memory};
+use crate::policy::provenance::{FingerprintKey, Memory, Reading};
 use crate::policy::{Plan, PlanState, PrincipalFacts, SessionFacts};
 use crate::record::limits;
 use crate::record::session::{DeclaredPlan, EndUser, SessionRecord};
@@ -59,11 +59,13 @@ pub(super) struct Opened {
 
 /// A call that may run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Awaited {
+pub(super) struct Awaited {
     /// The step of the plan that it is.
-    step: Option<usize>,
+    pub(super) step: Option<usize>,
+    /// How it chose what it reads, by what was known when it was decided.
+    pub(super) reading: Reading,
     /// Whether its output may matter to what comes after it.
-    reads: bool,
+    pub(super) reads: bool,
 }
 
 /// A plan, and how far the session got with it.
@@ -169,18 +171,18 @@ impl Opened {
         self.recent.push_back(call);
     }
 
-    pub(super) fn await_outcome(&mut self, call: (u64, u32), step: Option<usize>, reads: bool) {
+    pub(super) fn await_outcome(&mut self, call: (u64, u32), awaited: Awaited) {
         if self.awaited.len() >= limits::SESSION_CALLS_MAX
             && let Some((_, lost)) = self.awaited.pop_first()
         {
             self.lost_reads |= lost.reads;
         }
-        self.awaited.insert(call, Awaited { step, reads });
+        self.awaited.insert(call, awaited);
     }
 
-    /// An outcome came; the step of the plan that its call was.
-    pub(super) fn arrived(&mut self, call: (u64, u32)) -> Option<usize> {
-        self.awaited.remove(&call)?.step
+    /// An outcome came: of which call.
+    pub(super) fn arrived(&mut self, call: (u64, u32)) -> Option<Awaited> {
+        self.awaited.remove(&call)
     }
 
     /// What a step of the plan answered.
