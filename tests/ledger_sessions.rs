@@ -10,6 +10,7 @@
     clippy::panic,
     clippy::print_stderr,
     clippy::cast_possible_truncation,
+    clippy::needless_pass_by_value,
     missing_docs
 )]
 #![cfg(feature = "server")]
@@ -90,7 +91,7 @@ fn an_outcome_grounds_by_its_authoritative_places_alone_and_ends_the_wait_for_it
     assert_eq!(after(&mut scene, "bob@example.com")["grounding"]["user_only"], false);
     let other = after(&mut scene, "mallory@example.com");
     assert_eq!(other["grounding"]["destinations"], "ungrounded");
-    assert_eq!(other["session"]["labels"], json!(["sensitive", "untrusted"]));
+    assert_eq!(other["session"]["labels"], json!(["pii-email", "sensitive", "untrusted"]));
     assert_eq!(other["session"]["incomplete"], false, "{other}");
     // A failed call's words are no record.
     let failed = scene.submit(&scene.intent("s", vec![call("contacts", json!({}))]));

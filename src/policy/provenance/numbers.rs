@@ -40,9 +40,8 @@ pub(super) fn iban(text: &str) -> Option<String> {
 /// Country, two check digits, up to 30 letters and digits, and the remainder 1 by 97 (ISO 7064).
 pub(in crate::policy) fn is_iban(iban: &[u8]) -> bool {
     let Some(([a, b, c, d], account)) = iban.split_first_chunk::<4>() else { return false };
-    if !IBAN_CHARS.contains(&iban.len())
-        || !(a.is_ascii_uppercase() && b.is_ascii_uppercase() && c.is_ascii_digit() && d.is_ascii_digit())
-    {
+    let head = a.is_ascii_uppercase() && b.is_ascii_uppercase() && c.is_ascii_digit() && d.is_ascii_digit();
+    if !head || !IBAN_CHARS.contains(&iban.len()) {
         return false;
     }
     let mut remainder = 0_u32;

@@ -175,7 +175,7 @@ fn is_card(bytes: &[u8], groups: &[Group], len: usize) -> bool {
     };
     let mut sum = 0_u32;
     for (i, digit) in digits(bytes, groups).enumerate() {
-        let doubled = len.wrapping_sub(i) % 2 == 0;
+        let doubled = len.wrapping_sub(i).is_multiple_of(2);
         let digit = u32::from(digit);
         sum += match (doubled, digit) {
             (false, digit) => digit,
@@ -183,7 +183,7 @@ fn is_card(bytes: &[u8], groups: &[Group], len: usize) -> bool {
             (true, digit) => digit * 2,
         };
     }
-    issued && sum % 10 == 0
+    issued && sum.is_multiple_of(10)
 }
 
 /// Three, two and four digits with the same separator, in ranges that are given out.

@@ -328,7 +328,7 @@ impl Reader<'_> {
         while let Some(byte) = inner.peek() {
             match byte {
                 b'\\' if inner.at.saturating_add(1) < inner.bytes.len() => {
-                    inner.escaped_in_double(&mut bytes)?
+                    inner.escaped_in_double(&mut bytes)?;
                 }
                 b'$' | b'`' => inner.expansion(&mut word, &mut bytes)?,
                 byte => {
