@@ -51,9 +51,10 @@ fn every_row_is_measured_and_nothing_is_left() {
         "restart",
         "audit",
         "policy",
+        "budget",
     ]
     .map(count);
-    assert_eq!(counts, [1, 1, 1, 1, 1, 2, 1, 2, 3, 1], "{rows:?}");
+    assert_eq!(counts, [1, 1, 1, 1, 1, 2, 1, 2, 3, 1, 1], "{rows:?}");
     assert_eq!(report["missing"][0]["row"], "permits");
     assert!(rows.iter().all(|row| row["value"]["median"].as_f64().is_some_and(|value| value > 0.0)));
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);

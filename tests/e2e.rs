@@ -23,7 +23,11 @@ mod described;
 mod http;
 #[path = "e2e/process.rs"]
 mod process;
+#[path = "e2e/signing.rs"]
+mod signing;
 
+#[path = "e2e/backups.rs"]
+mod backups;
 #[path = "e2e/bundles.rs"]
 mod bundles;
 #[path = "e2e/crash.rs"]
@@ -40,6 +44,8 @@ mod export_tiles;
 mod failed_writes;
 #[path = "e2e/leaves.rs"]
 mod leaves;
+#[path = "e2e/listening.rs"]
+mod listening;
 #[path = "e2e/log_reads.rs"]
 mod log_reads;
 #[path = "e2e/metrics.rs"]
@@ -58,5 +64,7 @@ mod signed;
 mod starting;
 #[path = "e2e/surface.rs"]
 mod surface;
+#[path = "e2e/tls.rs"]
+mod tls;
 #[path = "e2e/walking.rs"]
 mod walking;

@@ -24,9 +24,14 @@ mod http;
 #[allow(dead_code, reason = "as above")]
 #[path = "e2e/process.rs"]
 mod process;
+#[allow(dead_code, reason = "as above")]
+#[path = "e2e/signing.rs"]
+mod signing;
 
 #[path = "grpc/client.rs"]
 mod client;
+#[path = "grpc/deadlines.rs"]
+mod deadlines;
 #[path = "grpc/ending.rs"]
 mod ending;
 #[path = "grpc/following.rs"]
@@ -35,7 +40,11 @@ mod following;
 mod health;
 #[path = "grpc/intents.rs"]
 mod intents;
+#[path = "grpc/raw.rs"]
+mod raw;
 #[path = "grpc/refusals.rs"]
 mod refusals;
+#[path = "grpc/signed.rs"]
+mod signed;
 #[path = "grpc/streams.rs"]
 mod streams;

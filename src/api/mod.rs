@@ -7,8 +7,10 @@
 //! May use: service, and the types it hands out (record, evidence, merkle).
 //!
 //! Invariants:
-//! - Every body is capped before it is read; every request has an end, and streams end when the service stops.
+//! - Every body is capped before it is read, and read only for whoever has a credential; every request has an end, and
+//!   streams end when the service stops.
 //! - Every error has a code of `docs/errors.md`: over HTTP in an RFC 9457 problem, over gRPC beside its status.
 
+mod failures;
 pub mod grpc;
 pub mod http;

@@ -15,20 +15,23 @@ pub(super) fn run(what: &Agent) -> Result<ExitCode, Failure> {
         return Err(no_name(name));
     }
     match what {
-        Agent::Add { name, roles, public_key, connection } => {
+        Agent::Add { name, roles, public_key, json, connection } => {
             let body = json!({ "name": name, "roles": roles, "public_key": public_key });
-            print_token(&post(connection, "/v1/agents", &body)?)
+            print_token(&post(connection, "/v1/agents", &body)?, *json)
         }
-        Agent::Rotate { name, public_key, connection } => {
+        Agent::Rotate { name, public_key, json, connection } => {
             let body = json!({ "public_key": public_key });
-            print_token(&post(connection, &format!("/v1/agents/{name}/rotate"), &body)?)
+            print_token(&post(connection, &format!("/v1/agents/{name}/rotate"), &body)?, *json)
         }
-        Agent::Revoke { name, connection } => {
-            post(connection, &format!("/v1/agents/{name}/revoke"), &json!({}))?;
+        Agent::Revoke { name, json, connection } => {
+            let revoked = post(connection, &format!("/v1/agents/{name}/revoke"), &json!({}))?;
+            if *json {
+                data(&with_schema(&revoked));
+            }
             status(&format!("{name} is revoked: its token is refused from now on"));
             Ok(ExitCode::SUCCESS)
         }
-        Agent::List { connection } => list(connection, "agents", "agents"),
+        Agent::List { json, connection } => list(connection, *json, "agents", "agents"),
     }
 }
 
@@ -37,17 +40,33 @@ pub(super) fn no_name(name: &str) -> Failure {
     Failure::new(format!("{name:?} is no name"), "names are 1 to 128 characters of A-Z a-z 0-9 . _ : -")
 }
 
-/// The token alone on stdout, so that it can be captured and nothing else is.
-pub(super) fn print_token(answer: &Value) -> Result<ExitCode, Failure> {
+/// What the service says of one who is registered, on one line: `schemas/agent.schema.json`, and
+/// `schemas/party.schema.json` for applications and tool servers.
+pub(super) fn with_schema(registered: &Value) -> String {
+    let mut shown = registered.clone();
+    if let Some(members) = shown.as_object_mut() {
+        let form = if members.contains_key("agent") { "foreseal.agent.v1" } else { "foreseal.party.v1" };
+        members.insert("schema".to_owned(), form.into());
+    }
+    shown.to_string()
+}
+
+/// The token alone on stdout, so that it can be captured and nothing else is; or all that was answered.
+pub(super) fn print_token(answer: &Value, json: bool) -> Result<ExitCode, Failure> {
     let token = answer.get("token").and_then(Value::as_str);
     let token = token
         .ok_or_else(|| Failure::new("the answer holds no token", "check that --url is a Foreseal service"))?;
-    data(token);
+    data(&if json { with_schema(answer) } else { token.to_owned() });
     Ok(ExitCode::SUCCESS)
 }
 
 /// Lists what `/v1/<path>` has in its answers' member, a page at a time.
-pub(super) fn list(connection: &Connection, path: &str, member: &str) -> Result<ExitCode, Failure> {
+pub(super) fn list(
+    connection: &Connection,
+    json: bool,
+    path: &str,
+    member: &str,
+) -> Result<ExitCode, Failure> {
     let remote = connect(connection)?;
     let mut after = None;
     loop {
@@ -55,7 +74,7 @@ pub(super) fn list(connection: &Connection, path: &str, member: &str) -> Result<
         let answer = accepted(connection, remote.get(&format!("/v1/{path}{query}")))?;
         let rows = answer.get(member).and_then(Value::as_array).cloned().unwrap_or_default();
         for row in &rows {
-            data(&row.to_string());
+            data(&if json { with_schema(row) } else { row.to_string() });
         }
         match rows.last().and_then(|row| row.get("index")).and_then(Value::as_u64) {
             Some(last) => after = Some(last),

@@ -62,6 +62,57 @@ pub(super) enum Command {
     Bench(super::bench::Bench),
 }
 
+impl Command {
+    /// Whether JSON was asked for: then what goes wrong is JSON too.
+    pub(super) fn json(&self) -> bool {
+        match self {
+            #[cfg(feature = "server")]
+            Self::Init(Init { json, .. })
+            | Self::Config(ConfigCommand::Check { json, .. })
+            | Self::Agent(
+                Agent::Add { json, .. }
+                | Agent::Rotate { json, .. }
+                | Agent::Revoke { json, .. }
+                | Agent::List { json, .. },
+            )
+            | Self::Application(
+                Party::Add { json, .. }
+                | Party::Rotate { json, .. }
+                | Party::Revoke { json, .. }
+                | Party::List { json, .. },
+            )
+            | Self::ToolServer(
+                Party::Add { json, .. }
+                | Party::Rotate { json, .. }
+                | Party::Revoke { json, .. }
+                | Party::List { json, .. },
+            )
+            | Self::Submit(Submit { json, .. })
+            | Self::Export(Export { what: None, bundle: ExportBundle { json, .. } }) => *json,
+            Self::Verify(
+                Verify::Receipt { json, .. } | Verify::Bundle { json, .. } | Verify::Consistency { json, .. },
+            )
+            | Self::Audit(Audit { json, .. })
+            | Self::Inspect(Inspect { json, .. })
+            | Self::Fsck(Fsck { json, .. })
+            | Self::Export(Export { what: Some(ExportWhat::Tiles(ExportTiles { json, .. })), .. }) => *json,
+            #[cfg(feature = "replay")]
+            Self::Policy(
+                Policy::Validate { json, .. }
+                | Policy::Test { json, .. }
+                | Policy::Sign { json, .. }
+                | Policy::New { json, .. },
+            ) => *json,
+            #[cfg(not(feature = "server"))]
+            Self::Export(Export { what: None }) => false,
+            #[cfg(feature = "server")]
+            Self::Bench(what) => what.json(),
+            #[cfg(feature = "server")]
+            Self::Serve(_) | Self::Demo(_) => false,
+        }
+    }
+}
+
 #[cfg(feature = "replay")]
 #[derive(Debug, Subcommand)]
 pub(super) enum Policy {
@@ -94,6 +145,9 @@ pub(super) enum Policy {
         /// Your secret key: a file of 32 bytes in base64
         #[arg(long, value_name = "FILE")]
         key: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Write a rule from a sentence: "hold send_money over 100 by finance for 15m"
     New {
@@ -139,6 +193,12 @@ pub(super) struct Serve {
     /// Where to listen [default: 127.0.0.1:8470]
     #[arg(long, env = "FORESEAL_LISTEN", value_name = "ADDRESS")]
     pub(super) listen: Option<std::net::SocketAddr>,
+    /// The certificate of the service and those that lead to its issuer, PEM; then it speaks TLS alone
+    #[arg(long, env = "FORESEAL_TLS_CERT", value_name = "FILE")]
+    pub(super) tls_cert: Option<PathBuf>,
+    /// The certificate's private key, PEM
+    #[arg(long, env = "FORESEAL_TLS_KEY", value_name = "FILE")]
+    pub(super) tls_key: Option<PathBuf>,
     /// The policy bundle to activate; without it the last sealed one stays
     #[arg(long, env = "FORESEAL_POLICIES", value_name = "DIR")]
     pub(super) policies: Option<PathBuf>,
@@ -151,7 +211,7 @@ pub(super) struct Serve {
     /// How to write logs: text or json [default: text]
     #[arg(long, env = "FORESEAL_LOG_FORMAT", value_name = "FORMAT")]
     pub(super) log_format: Option<String>,
-    /// A TOML file with the same names (data, keys, listen, policies, public_log, origin, log_format)
+    /// A TOML file with the same names (data, keys, listen, policies, public_log, origin, log_format; cert and key under [tls])
     #[arg(long, env = "FORESEAL_CONFIG", value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
 }
@@ -194,6 +254,9 @@ pub(super) enum Agent {
         /// Its Ed25519 public key (base64 of 32 bytes); then its intents must be signed
         #[arg(long, value_name = "KEY")]
         public_key: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         connection: Connection,
     },
@@ -204,6 +267,9 @@ pub(super) enum Agent {
         /// Its new Ed25519 public key (base64 of 32 bytes)
         #[arg(long, value_name = "KEY")]
         public_key: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         connection: Connection,
     },
@@ -211,11 +277,17 @@ pub(super) enum Agent {
     Revoke {
         /// Its name
         name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         connection: Connection,
     },
-    /// List the registered agents
+    /// List the registered agents, one a line
     List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         connection: Connection,
     },
@@ -228,6 +300,9 @@ pub(super) enum Party {
     Add {
         /// Its name; a tool server's is the one by which calls name it
         name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         connection: Connection,
     },
@@ -235,6 +310,9 @@ pub(super) enum Party {
     Rotate {
         /// Its name
         name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         connection: Connection,
     },
@@ -242,11 +320,17 @@ pub(super) enum Party {
     Revoke {
         /// Its name
         name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         connection: Connection,
     },
     /// List those that are registered
     List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         connection: Connection,
     },
@@ -257,6 +341,9 @@ pub(super) enum Party {
 pub(super) struct Submit {
     /// A file with one intent or one a line, or - for standard input
     pub(super) file: PathBuf,
+    /// Print what became of each intent, not answers alone; JSON, one a line
+    #[arg(long)]
+    pub(super) json: bool,
     #[command(flatten)]
     pub(super) connection: Connection,
 }
@@ -283,6 +370,9 @@ pub(super) struct ExportBundle {
     /// The tlog-policy file to verify the received bundle against
     #[arg(long, env = "FORESEAL_TRUST", value_name = "FILE")]
     pub(super) trust: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
     #[command(flatten)]
     pub(super) connection: Connection,
 }
@@ -412,6 +502,9 @@ pub(super) struct Inspect {
     /// The leaf to show, of a data directory
     #[arg(long, value_name = "N")]
     pub(super) index: Option<u64>,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -34,6 +34,8 @@ pub(super) struct Sources {
     data: Source,
     keys: Source,
     listen: Source,
+    tls_cert: Source,
+    tls_key: Source,
     policies: Source,
     public_log: Source,
     origin: Source,
@@ -56,11 +58,26 @@ pub(super) struct Config {
     pub(super) data: PathBuf,
     pub(super) keys: Option<PathBuf>,
     pub(super) listen: SocketAddr,
+    pub(super) tls: Option<TlsFiles>,
     pub(super) policies: Option<PathBuf>,
     pub(super) public_log: bool,
     pub(super) origin: Option<String>,
     pub(super) log_format: LogFormat,
     sources: Sources,
+}
+
+/// Where the service's certificate and its key are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct TlsFiles {
+    pub(super) cert: PathBuf,
+    pub(super) key: PathBuf,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TlsTable {
+    cert: Option<PathBuf>,
+    key: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -73,6 +90,8 @@ struct File {
     public_log: Option<bool>,
     origin: Option<String>,
     log_format: Option<String>,
+    #[serde(default)]
+    tls: TlsTable,
 }
 
 impl Config {
@@ -84,7 +103,7 @@ impl Config {
                 toml::from_str::<File>(&text).map_err(|error| {
                     Failure::new(
                         format!("{}: {error}", path.display()),
-                        "known names are data, keys, listen, policies, public_log, origin, log_format",
+                        "known names are data, keys, listen, policies, public_log, origin, log_format, and cert and key under [tls]",
                     )
                 })?
             }
@@ -101,6 +120,7 @@ impl Config {
             })?,
             keys: arguments.keys.or(file.keys),
             listen: arguments.listen.or(file.listen).unwrap_or_else(|| DEFAULT_LISTEN.into()),
+            tls: tls_files(arguments.tls_cert.or(file.tls.cert), arguments.tls_key.or(file.tls.key))?,
             policies: arguments.policies.or(file.policies),
             public_log: arguments.public_log || file.public_log.unwrap_or(false),
             origin: arguments.origin.or(file.origin),
@@ -119,6 +139,20 @@ impl Config {
     }
 }
 
+/// Both or neither: half of it would be taken for TLS by whoever configured it.
+fn tls_files(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFiles>, Failure> {
+    match (cert, key) {
+        (None, None) => Ok(None),
+        (Some(cert), Some(key)) => Ok(Some(TlsFiles { cert, key })),
+        (Some(_), None) => {
+            Err(Failure::new("a TLS certificate is named without its key", "give --tls-key FILE"))
+        }
+        (None, Some(_)) => {
+            Err(Failure::new("a TLS key is named without its certificate", "give --tls-cert FILE"))
+        }
+    }
+}
+
 impl Sources {
     fn of(arguments: &Serve, file: &File) -> Self {
         let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
@@ -130,6 +164,12 @@ impl Sources {
                 "FORESEAL_LISTEN",
                 file.listen.is_some(),
             ),
+            tls_cert: source(
+                path(&arguments.tls_cert).as_deref(),
+                "FORESEAL_TLS_CERT",
+                file.tls.cert.is_some(),
+            ),
+            tls_key: source(path(&arguments.tls_key).as_deref(), "FORESEAL_TLS_KEY", file.tls.key.is_some()),
             policies: source(
                 path(&arguments.policies).as_deref(),
                 "FORESEAL_POLICIES",
@@ -152,7 +192,7 @@ impl Sources {
 
 impl Config {
     /// Every value by its name in the file, and where it comes from.
-    pub(super) fn settled(&self, layout: &Layout) -> [(&'static str, String, Source); 7] {
+    pub(super) fn settled(&self, layout: &Layout) -> [(&'static str, String, Source); 9] {
         let policies =
             self.policies.as_ref().map_or_else(|| "none".to_owned(), |path| path.display().to_string());
         let origin = self.origin.clone().unwrap_or_else(|| "the ledger's own".to_owned());
@@ -160,11 +200,16 @@ impl Config {
             LogFormat::Text => "text",
             LogFormat::Json => "json",
         };
+        let tls = |file: fn(&TlsFiles) -> &PathBuf| {
+            self.tls.as_ref().map_or_else(|| "none".to_owned(), |files| file(files).display().to_string())
+        };
         let from = self.sources;
         [
             ("data", layout.data.display().to_string(), from.data),
             ("keys", layout.keys.display().to_string(), from.keys),
             ("listen", self.listen.to_string(), from.listen),
+            ("tls.cert", tls(|files| &files.cert), from.tls_cert),
+            ("tls.key", tls(|files| &files.key), from.tls_key),
             ("policies", policies, from.policies),
             ("public_log", self.public_log.to_string(), from.public_log),
             ("origin", origin, from.origin),
@@ -182,6 +227,8 @@ mod tests {
             data: None,
             keys: None,
             listen: None,
+            tls_cert: None,
+            tls_key: None,
             policies: None,
             public_log: false,
             origin: None,
@@ -208,6 +255,11 @@ mod tests {
         let sources = config.settled(&Layout::new(&config.data, None)).map(|(_, _, source)| source);
         let [data, keys, listen, ..] = sources;
         assert_eq!([data, keys, listen], [Source::Flag, Source::Default, Source::File]);
+        write("data = \"x\"\n[tls]\ncert = \"c\"\n");
+        assert!(Config::settle(arguments(Some(path.clone()))).is_err(), "half of TLS");
+        let with_key = Serve { tls_key: Some("k".into()), ..arguments(Some(path.clone())) };
+        let tls = Config::settle(with_key).unwrap().tls;
+        assert_eq!(tls, Some(TlsFiles { cert: "c".into(), key: "k".into() }));
         write("datta = \"x\"\n");
         assert!(Config::settle(arguments(Some(path))).is_err());
         assert!(Config::settle(arguments(None)).is_err());

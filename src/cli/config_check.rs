@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use super::arguments::Serve;
 use super::config::{Config, Source};
-use super::files;
 use super::output::{self, Failure};
+use super::{files, tls};
 use crate::disk::{Disk, OpenMode, RealDisk};
 use crate::evidence::Report;
 use crate::ledger::layout::Layout;
 use crate::policy::Bundle;
 
+/// Permission bits that let in others than the owner and its group.
+const EVERYONE: u32 = 0o007;
 /// Permission bits that let others than the owner in.
 const OTHERS: u32 = 0o077;
 
@@ -28,6 +30,7 @@ pub(super) fn run(arguments: Serve, json: bool) -> Result<ExitCode, Failure> {
     check_keys(&mut report, &disk, &layout);
     check_policies(&mut report, &config);
     check_address(&mut report, &config, running);
+    check_tls(&mut report, &config);
     report.not_checked("free disk space, the clock against a reference, and whether the keys are backed up");
     report.not_checked("what is in the data directory: `foreseal fsck` does that");
     Ok(output::report(&report, json))
@@ -121,7 +124,9 @@ fn check_policies(report: &mut Report, config: &Config) {
 fn check_address(report: &mut Report, config: &Config, running: bool) {
     let name = "the address can be listened on";
     match TcpListener::bind(config.listen) {
-        Ok(_) if config.listen.ip().is_loopback() => report.passed(name, config.listen.to_string()),
+        Ok(_) if config.listen.ip().is_loopback() || config.tls.is_some() => {
+            report.passed(name, config.listen.to_string());
+        }
         Ok(_) => {
             report.passed(name, config.listen.to_string());
             report.not_checked(format!("who can reach {}: it is not loopback and has no TLS", config.listen));
@@ -130,6 +135,24 @@ fn check_address(report: &mut Report, config: &Config, running: bool) {
             report.passed(name, format!("{} is taken, and the ledger is being served", config.listen));
         }
         Err(error) => report.failed(name, format!("{}: {error}", config.listen)),
+    }
+}
+
+fn check_tls(report: &mut Report, config: &Config) {
+    let name = "the TLS certificate and its key fit";
+    let Some(files) = &config.tls else { return };
+    match (tls::read(files), RealDisk.permission_bits(&files.key)) {
+        (Err(failure), _) => report.failed(name, failure.to_string()),
+        (_, Err(error)) => report.failed(name, format!("{}: {error}", files.key.display())),
+        (_, Ok(bits)) if bits & EVERYONE != 0 => {
+            report.failed(name, format!("{} has mode {bits:o}: everyone may read it", files.key.display()));
+        }
+        _ => {
+            report.passed(name, files.cert.display().to_string());
+            report.not_checked(
+                "for which names and until when the TLS certificate is valid, and who issued it",
+            );
+        }
     }
 }
 

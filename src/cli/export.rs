@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::arguments::{Export, ExportTiles, ExportWhat};
 use super::files;
-use super::output::{self, Failure, data, fail};
+use super::output::{self, Failure, data};
 use super::readers::TileDirectory;
 use crate::disk::{Disk, FileMode, create_dir_durably, read_file, write_file_atomically};
 use crate::evidence::audit::{LogReader, ReadLogError};
@@ -135,10 +135,9 @@ fn copy(
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
-            let is_proof = is_proof(&error);
             let hint = "no checkpoint was written: the directory is not a copy of this log";
-            let code = fail(&Failure::new(error.to_string(), hint));
-            Ok(if is_proof { ExitCode::from(1) } else { code })
+            let failure = Failure::new(error.to_string(), hint);
+            Err(if is_proof(&error) { failure.proof() } else { failure })
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `foreseal export`: a bundle from a running service, verified before it gets its name.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::json;
@@ -11,6 +12,7 @@ use super::output::{self, Failure, data, status};
 use crate::disk::{Disk, FileMode, OpenMode, RealDisk, temporary_path};
 use crate::evidence::Verdict;
 use crate::evidence::bundle::verify_bundle;
+use crate::note::TrustPolicy;
 
 pub(super) fn run(what: &ExportBundle) -> Result<ExitCode, Failure> {
     let (Some(from), Some(to), Some(out)) = (what.from, what.to, &what.out) else {
@@ -51,29 +53,23 @@ pub(super) fn run(what: &ExportBundle) -> Result<ExitCode, Failure> {
             "ask again; the log records each hand-out, this one too if it was begun",
         )),
     };
-    let checked = kept.and_then(|()| {
-        let report =
-            verify_bundle(&NamedFile::open(&aside)?, trust.as_ref(), &mut output::progress("verifying"));
-        let bad = match (&trust, report.verdict) {
-            // Without keys to hold it against, only that it arrived as it was made can be told.
-            (None, verdict) => verdict == Verdict::Invalid,
-            (Some(_), verdict) => !matches!(verdict, Verdict::Valid | Verdict::BelowPolicy),
-        };
-        if bad {
-            output::lines(&report).iter().for_each(|line| status(line));
-            return Err(Failure::new(
-                "what was received is no valid bundle",
-                "tell the service's operator; nothing was kept",
-            ));
+    let checked = kept.and_then(|()| check(&aside, trust.as_ref()));
+    let verdict = match checked {
+        Ok(verdict) => verdict,
+        Err(failure) => {
+            let _ = RealDisk.remove(&aside);
+            return Err(failure);
         }
-        Ok(())
-    });
-    if let Err(failure) = checked {
-        let _ = RealDisk.remove(&aside);
-        return Err(failure);
-    }
+    };
     RealDisk.rename(&aside, out).map_err(|e| failed(&e))?;
-    data(&out.display().to_string());
+    if what.json {
+        let made = json!({
+            "schema": "foreseal.export.v1", "file": out, "bytes": offset, "from": from, "to": to, "verdict": verdict,
+        });
+        data(&serde_json::to_string_pretty(&made).unwrap_or_default());
+    } else {
+        data(&out.display().to_string());
+    }
     status(&format!("{offset} bytes; leaves {from} to {}", to.saturating_sub(1)));
     if trust.is_none() {
         status(
@@ -81,4 +77,21 @@ pub(super) fn run(what: &ExportBundle) -> Result<ExitCode, Failure> {
         );
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Verifies what was received. Without keys to hold it against, only that it arrived as it was made can be told.
+fn check(received: &Path, trust: Option<&TrustPolicy>) -> Result<Verdict, Failure> {
+    let report = verify_bundle(&NamedFile::open(received)?, trust, &mut output::progress("verifying"));
+    let is_bad = match (trust, report.verdict) {
+        (None, verdict) => verdict == Verdict::Invalid,
+        (Some(_), verdict) => !matches!(verdict, Verdict::Valid | Verdict::BelowPolicy),
+    };
+    if is_bad {
+        output::lines(&report).iter().for_each(|line| status(line));
+        return Err(Failure::new(
+            "what was received is no valid bundle",
+            "tell the service's operator; nothing was kept",
+        ));
+    }
+    Ok(report.verdict)
 }

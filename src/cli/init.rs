@@ -18,7 +18,11 @@ pub(super) fn run(what: &Init) -> Result<ExitCode, Failure> {
     let made = create(&layout, what.origin.as_deref())?;
     if what.json {
         let paths = json!({
+            "schema": "foreseal.init.v1",
+            "origin": made.verifier.name().as_str(),
             "vkey": made.verifier.to_string(),
+            "data": layout.data,
+            "keys": layout.keys,
             "trust": layout.trust(),
             "admin_token_file": layout.admin_token(),
         });

@@ -8,6 +8,7 @@
 //!
 //! Invariants:
 //! - data on stdout, everything else on stderr; colour only on terminals; every error ends in a `hint:`;
+//! - with `--json` what is on stdout fits a schema of `schemas/`, whatever went wrong: `docs/json.md`;
 //! - exit codes of verification are 0 valid, 1 proven invalid, 2 could not decide, 3 below policy; a service that
 //!   poisoned itself exits with 74, one that could not start with 2.
 
@@ -43,6 +44,8 @@ mod remote;
 mod serve;
 #[cfg(feature = "server")]
 mod submit;
+#[cfg(feature = "server")]
+mod tls;
 mod verify;
 
 use std::process::ExitCode;
@@ -52,7 +55,7 @@ use clap::Parser;
 #[cfg(feature = "server")]
 use arguments::ConfigCommand;
 use arguments::{Arguments, Command};
-use output::{Failure, fail};
+use output::{Failure, data, fail};
 
 /// Exit code of a service that stopped sealing after a failed write (`EX_IOERR`).
 #[cfg(feature = "server")]
@@ -62,9 +65,15 @@ const EXIT_POISONED: u8 = 74;
 #[must_use]
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
+    let json = arguments.command.json();
     match dispatch(arguments.command) {
         Ok(code) => code,
-        Err(failure) => fail(&failure),
+        Err(failure) => {
+            if json {
+                data(&failure.to_json());
+            }
+            fail(&failure)
+        }
     }
 }
 

@@ -2,19 +2,38 @@
 
 use std::process::ExitCode;
 
+use serde_json::json;
+
 use crate::evidence::report::Outcome;
 use crate::evidence::{Report, Verdict};
 
-/// A command that could not do its work: exit 2, one line, and what to do next.
+/// Exit code of a command that could not do its work, or not decide.
+const EXIT_UNDECIDED: u8 = 2;
+/// Exit code where evidence was proven invalid.
+const EXIT_INVALID: u8 = 1;
+
+/// A command that could not do its work: its exit code, one line, and what to do next.
 #[derive(Debug)]
 pub(super) struct Failure {
     message: String,
     hint: String,
+    exit: u8,
 }
 
 impl Failure {
     pub(super) fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: hint.into() }
+        Self { message: message.into(), hint: hint.into(), exit: EXIT_UNDECIDED }
+    }
+
+    /// One that proves that the evidence is not what it claims to be.
+    pub(super) fn proof(self) -> Self {
+        Self { exit: EXIT_INVALID, ..self }
+    }
+
+    /// For scripts, on one line: `schemas/failure.schema.json`.
+    pub(super) fn to_json(&self) -> String {
+        let Self { message, hint, exit } = self;
+        json!({ "schema": "foreseal.failure.v1", "error": message, "hint": hint, "exit": exit }).to_string()
     }
 }
 
@@ -24,11 +43,11 @@ impl std::fmt::Display for Failure {
     }
 }
 
-/// Prints a failure; its exit code is 2.
+/// Prints a failure, and gives its exit code.
 pub(super) fn fail(failure: &Failure) -> ExitCode {
     anstream::eprintln!("\x1b[1;31merror:\x1b[0m {}", failure.message);
     anstream::eprintln!("\x1b[1mhint:\x1b[0m {}", failure.hint);
-    ExitCode::from(2)
+    ExitCode::from(failure.exit)
 }
 
 /// Prints data.
@@ -64,8 +83,8 @@ pub(super) fn report(report: &Report, json: bool) -> ExitCode {
 pub(super) fn exit_code(verdict: Verdict) -> u8 {
     match verdict {
         Verdict::Valid => 0,
-        Verdict::Invalid => 1,
-        Verdict::Undecided => 2,
+        Verdict::Invalid => EXIT_INVALID,
+        Verdict::Undecided => EXIT_UNDECIDED,
         Verdict::BelowPolicy => 3,
     }
 }

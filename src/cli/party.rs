@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::agent::{list, no_name, post, print_token};
+use super::agent::{list, no_name, post, print_token, with_schema};
 use super::arguments::Party;
-use super::output::{Failure, status};
+use super::output::{Failure, data, status};
 use crate::record::intent::is_id;
 
 pub(super) fn applications(what: &Party) -> Result<ExitCode, Failure> {
@@ -24,17 +24,20 @@ fn run(what: &Party, path: &str, member: &str) -> Result<ExitCode, Failure> {
         return Err(no_name(name));
     }
     match what {
-        Party::Add { name, connection } => {
-            print_token(&post(connection, &format!("/v1/{path}"), &json!({ "name": name }))?)
+        Party::Add { name, json, connection } => {
+            print_token(&post(connection, &format!("/v1/{path}"), &json!({ "name": name }))?, *json)
         }
-        Party::Rotate { name, connection } => {
-            print_token(&post(connection, &format!("/v1/{path}/{name}/rotate"), &json!({}))?)
+        Party::Rotate { name, json, connection } => {
+            print_token(&post(connection, &format!("/v1/{path}/{name}/rotate"), &json!({}))?, *json)
         }
-        Party::Revoke { name, connection } => {
-            post(connection, &format!("/v1/{path}/{name}/revoke"), &json!({}))?;
+        Party::Revoke { name, json, connection } => {
+            let revoked = post(connection, &format!("/v1/{path}/{name}/revoke"), &json!({}))?;
+            if *json {
+                data(&with_schema(&revoked));
+            }
             status(&format!("{name} is revoked: its token is refused from now on"));
             Ok(ExitCode::SUCCESS)
         }
-        Party::List { connection } => list(connection, path, member),
+        Party::List { json, connection } => list(connection, *json, path, member),
     }
 }

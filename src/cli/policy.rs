@@ -17,6 +17,7 @@ use crate::policy::{Bundle, Engine, Fault, FaultKind, author_key, rule_of, sign_
 /// What `validate` and `test` say (`schemas/policy.schema.json`).
 #[derive(Debug, Default, Serialize)]
 struct Report {
+    schema: Form,
     /// Is nothing wrong?
     valid: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,6 +36,14 @@ struct Report {
     faults: Vec<Said>,
     warnings: Vec<Said>,
     failed_tests: Vec<Failed>,
+}
+
+/// The form's name.
+#[derive(Debug, Default, Serialize)]
+enum Form {
+    #[default]
+    #[serde(rename = "foreseal.policy.v1")]
+    V1,
 }
 
 #[derive(Debug, Serialize)]
@@ -81,7 +90,7 @@ pub(super) fn run(what: &Policy) -> Result<ExitCode, Failure> {
             }
             Ok(finish(&report, *json, "all tests pass"))
         }
-        Policy::Sign { directory, key } => sign(directory, key),
+        Policy::Sign { directory, key, json } => sign(directory, key, *json),
         Policy::New { sentence, directory, json } => new(&sentence.join(" "), directory, *json),
     }
 }
@@ -215,7 +224,7 @@ fn finish(report: &Report, json: bool, good: &str) -> ExitCode {
 }
 
 /// Signs a bundle with a key of its author's.
-fn sign(directory: &Path, key: &Path) -> Result<ExitCode, Failure> {
+fn sign(directory: &Path, key: &Path, json: bool) -> Result<ExitCode, Failure> {
     let bytes = files::read_bundle(directory)?;
     let text = Zeroizing::new(files::read_text(key)?);
     let secret = STANDARD.decode(text.trim()).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
@@ -236,7 +245,12 @@ fn sign(directory: &Path, key: &Path) -> Result<ExitCode, Failure> {
     write_file_atomically(&RealDisk, &path, &signature, FileMode::Shared).map_err(|error| {
         Failure::new(format!("{}: {error}", path.display()), "check that it can be written")
     })?;
-    output::data(&public);
+    if json {
+        let signed = serde_json::json!({"schema": "foreseal.policy.signed.v1", "key": public});
+        output::data(&signed.to_string());
+    } else {
+        output::data(&public);
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -256,7 +270,7 @@ fn new(sentence: &str, directory: &Path, json: bool) -> Result<ExitCode, Failure
     bytes.insert(file, made.text.clone().into_bytes());
     Bundle::load(bytes).map_err(|error| wrong(error.to_string()))?;
     if json {
-        let made = serde_json::json!({"id": made.id, "rule": made.text});
+        let made = serde_json::json!({"schema": "foreseal.policy.rule.v1", "id": made.id, "rule": made.text});
         output::data(&serde_json::to_string_pretty(&made).unwrap_or_default());
     } else {
         output::data(made.text.trim_end());

@@ -9,6 +9,7 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_rustls::rustls::ServerConfig;
 
 use super::EXIT_POISONED;
 use super::arguments::Serve;
@@ -16,7 +17,9 @@ use super::config::{Config, LogFormat};
 use super::files;
 use super::init::{create, open_failure};
 use super::output::{Failure, fail, status, warning};
-use crate::disk::Disk;
+use super::tls;
+use crate::api::http::{Listener, ListenerLimits};
+use crate::disk::{Disk, system_text};
 use crate::ledger::clock::SystemClock;
 use crate::ledger::layout::Layout;
 use crate::ledger::{Ledger, LedgerOptions, OpenReport};
@@ -25,6 +28,8 @@ use crate::service::{Caller, Service};
 
 /// How often the service looks whether a failed write has stopped it.
 const POISON_CHECK: Duration = Duration::from_millis(50);
+/// Reads of the disk at once; each may have a file open.
+const BLOCKING_THREADS_MAX: usize = 128;
 /// Time for answers already on their way when the service stops because of a failed write.
 const POISON_GRACE: Duration = Duration::from_millis(500);
 /// Time for closing what can be closed after a failed write. A disk that hangs does not keep the process.
@@ -33,6 +38,8 @@ const POISON_CLOSE: Duration = Duration::from_secs(5);
 pub(super) fn run(arguments: Serve) -> Result<ExitCode, Failure> {
     let config = Config::settle(arguments)?;
     start_logging(config.log_format);
+    // Before anything is made or sealed.
+    let tls = config.tls.as_ref().map(tls::read).transpose()?;
     let layout = Layout::new(&config.data, config.keys.as_deref());
     if is_missing(&*files::disk(), &layout)? {
         let made = create(&layout, config.origin.as_deref())?;
@@ -42,7 +49,7 @@ pub(super) fn run(arguments: Serve) -> Result<ExitCode, Failure> {
     log_opening(&ledger, &report);
     let service = Arc::new(Service::new(Arc::new(ledger), config.public_log));
     let ledger = Arc::clone(service.ledger());
-    let ended = runtime()?.block_on(serve(&config, service));
+    let ended = runtime()?.block_on(serve(&config, service, tls));
     if ledger.poisoned().is_some() {
         // Before anything was served: the first entries could not be written.
         end_poisoned(&ledger, true);
@@ -52,8 +59,33 @@ pub(super) fn run(arguments: Serve) -> Result<ExitCode, Failure> {
 
 /// The runtime of the service's front.
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .enable_all()
+        .build();
     runtime.map_err(|error| Failure::new(format!("starting threads: {error}"), "see the message"))
+}
+
+/// As many connections as the table says, or as the process may open files for beside the ledger's own: a journal that
+/// finds no file left would end the service.
+fn listener_limits() -> ListenerLimits {
+    let limits = ListenerLimits::default();
+    let Some(files) = open_files_max() else { return limits };
+    let connections = limits.connections.min(files.saturating_sub(limits::FILES_KEPT_FREE)).max(1);
+    if connections < limits.connections {
+        tracing::info!(
+            "this process may open {files} files, so it takes {connections} connections and not {}; raise it with ulimit -n",
+            limits.connections
+        );
+    }
+    ListenerLimits { connections, ..limits }
+}
+
+/// The soft limit of open files, where the system says it.
+fn open_files_max() -> Option<usize> {
+    let text = system_text(Path::new("/proc/self/limits")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 /// Opens a ledger with the machine's clock and disk.
@@ -69,7 +101,11 @@ pub(super) fn is_missing(disk: &dyn Disk, layout: &Layout) -> Result<bool, Failu
         .map_err(|error| Failure::new(format!("{}: {error}", layout.data.display()), "check the path"))
 }
 
-async fn serve(config: &Config, service: Arc<Service>) -> Result<ExitCode, Failure> {
+async fn serve(
+    config: &Config,
+    service: Arc<Service>,
+    tls: Option<Arc<ServerConfig>>,
+) -> Result<ExitCode, Failure> {
     // Before anyone is told that it is ready: from then on a signal drains.
     let signals = stop_signal()?;
     if let Some(directory) = &config.policies {
@@ -83,14 +119,18 @@ async fn serve(config: &Config, service: Arc<Service>) -> Result<ExitCode, Failu
     })?;
     let address =
         listener.local_addr().map_err(|error| Failure::new(error.to_string(), "see the message"))?;
-    if !address.ip().is_loopback() {
+    let mut listener = Listener::from(listener).with_limits(listener_limits());
+    if let Some(tls) = tls {
+        listener = listener.with_tls(tls);
+    } else if !address.ip().is_loopback() {
         warning(&format!(
-            "{address} is not loopback and has no TLS: tokens and payloads cross the network in the clear"
+            "{address} is not loopback and has no TLS: tokens and payloads cross the network in the clear; give --tls-cert and --tls-key"
         ));
     }
     let published = service.published();
     status(&format!(
-        "foreseal ready on http://{address}, log {} of size {}",
+        "foreseal ready on {}://{address}, log {} of size {}",
+        if config.tls.is_some() { "https" } else { "http" },
         service.ledger().origin(),
         published.size
     ));
@@ -119,7 +159,7 @@ async fn tell_supervisor(ledger: Arc<Ledger>) {
 
 /// Serves until a signal or a failed write, then seals what is in hand.
 pub(super) async fn serve_until_stopped(
-    listener: TcpListener,
+    listener: impl Into<Listener>,
     service: Arc<Service>,
     signals: impl Future<Output = ()> + Send + 'static,
 ) -> Result<ExitCode, Failure> {
@@ -135,10 +175,10 @@ pub(super) async fn serve_until_stopped(
         }
     };
     let serving = crate::api::http::serve(listener, service, stop);
-    let failed = tokio::select! {
-        served = serving => served.err().map(|error| error.to_string()),
-        () = async { poisoned(&ledger).await; tokio::time::sleep(POISON_GRACE).await } => None,
-    };
+    tokio::select! {
+        () = serving => {}
+        () = async { poisoned(&ledger).await; tokio::time::sleep(POISON_GRACE).await } => {}
+    }
     let stopping = Arc::clone(&ledger);
     let mut stopped = tokio::task::spawn_blocking(move || stopping.stop());
     let ended = tokio::select! {
@@ -151,10 +191,9 @@ pub(super) async fn serve_until_stopped(
     if ledger.poisoned().is_some() {
         end_poisoned(&ledger, true);
     }
-    match (ended, failed) {
-        (Ok(()), None) => Ok(ExitCode::SUCCESS),
-        (Ok(()), Some(error)) => Err(Failure::new(format!("serving: {error}"), "see the message")),
-        (Err(error), _) => Err(Failure::new(error.to_string(), "report this as a defect")),
+    match ended {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(error) => Err(Failure::new(error.to_string(), "report this as a defect")),
     }
 }
 

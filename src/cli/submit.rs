@@ -5,6 +5,9 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use serde::Serialize;
+use serde_json::Value;
+
 use super::agent::connect;
 use super::arguments::Submit;
 use super::files;
@@ -22,28 +25,23 @@ pub(super) fn run(what: &Submit) -> Result<ExitCode, Failure> {
     let mut refused = 0u32;
     let mut unanswered = 0u32;
     for (number, intent) in intents(&input).into_iter().enumerate() {
-        if intent.len() > limits::BODY_MAX_BYTES {
-            // The service would refuse it while it is still being sent, which can look like a lost connection.
-            refused += 1;
-            let (is, most) = (intent.len(), limits::BODY_MAX_BYTES);
-            status(&format!("intent {}: not sent: it has {is} bytes, at most {most} are taken", number + 1));
-            continue;
-        }
-        match send(&remote, intent) {
-            Ok(response) if response.status == 201 => data(&String::from_utf8_lossy(&response.body)),
-            Ok(response) => {
-                // Only what the service says was not sealed counts as refused.
-                let count = if response.was_not_sealed() { &mut refused } else { &mut unanswered };
-                *count += 1;
-                status(&format!("intent {}: {}", number + 1, response.problem()));
+        let fate = fate_of(&remote, intent);
+        match &fate {
+            Fate::Sealed { .. } => {}
+            Fate::Refused { detail, .. } => {
+                refused += 1;
+                status(&format!("intent {}: {detail}", number + 1));
             }
-            Err(error) => {
+            Fate::Unanswered { detail, .. } => {
                 unanswered += 1;
-                status(&format!(
-                    "intent {}: no answer, so whether it was sealed is not known: {error}",
-                    number + 1
-                ));
+                status(&format!("intent {}: {detail}", number + 1));
             }
+        }
+        if what.json {
+            let line = Line { schema: "foreseal.submit.v1", intent: number + 1, fate };
+            data(&serde_json::to_string(&line).unwrap_or_default());
+        } else if let Fate::Sealed { text, .. } = fate {
+            data(&text);
         }
     }
     match (refused, unanswered) {
@@ -56,6 +54,73 @@ pub(super) fn run(what: &Submit) -> Result<ExitCode, Failure> {
             format!("{unanswered} intents got no answer, {refused} were refused"),
             "send the same file again: intents with an id are sealed once",
         )),
+    }
+}
+
+/// What became of one intent. Serialised, it is `schemas/submit.schema.json`.
+#[derive(Serialize)]
+struct Line {
+    schema: &'static str,
+    /// Which of the input's intents, counted from 1.
+    intent: usize,
+    #[serde(flatten)]
+    fate: Fate,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "result", rename_all = "snake_case")]
+enum Fate {
+    /// It is in the log, with this decision.
+    Sealed {
+        answer: Value,
+        /// The same, byte for byte as it came.
+        #[serde(skip)]
+        text: String,
+    },
+    /// Nothing of it was sealed.
+    Refused {
+        detail: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        problem: Option<Value>,
+    },
+    /// Whether it was sealed is not known.
+    Unanswered {
+        detail: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        problem: Option<Value>,
+    },
+}
+
+fn fate_of(remote: &Remote, intent: &[u8]) -> Fate {
+    if intent.len() > limits::BODY_MAX_BYTES {
+        // The service would refuse it while it is still being sent, which can look like a lost connection.
+        let (is, most) = (intent.len(), limits::BODY_MAX_BYTES);
+        let detail = format!("not sent: it has {is} bytes, at most {most} are taken");
+        return Fate::Refused { detail, problem: None };
+    }
+    let unknown = |error: String| {
+        let detail = format!("no answer, so whether it was sealed is not known: {error}");
+        Fate::Unanswered { detail, problem: None }
+    };
+    let response = match send(remote, intent) {
+        Ok(response) => response,
+        Err(error) => return unknown(error),
+    };
+    let body = serde_json::from_slice(&response.body);
+    match (response.status, body) {
+        (201, Ok(answer)) => {
+            Fate::Sealed { answer, text: String::from_utf8_lossy(&response.body).into_owned() }
+        }
+        (201, Err(error)) => unknown(format!("the answer is no JSON: {error}")),
+        // Only what the service says was not sealed counts as refused.
+        (_, problem) => {
+            let (detail, problem) = (response.problem(), problem.ok());
+            if response.was_not_sealed() {
+                Fate::Refused { detail, problem }
+            } else {
+                Fate::Unanswered { detail, problem }
+            }
+        }
     }
 }
 

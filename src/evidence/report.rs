@@ -55,7 +55,7 @@ pub struct Coverage {
 pub struct Report {
     /// Always `foreseal.report.v1`.
     pub schema: &'static str,
-    /// What was verified, in a word: `receipt`, `consistency`, `log`, `data directory`.
+    /// What was verified, in a word: `receipt`, `bundle`, `consistency`, `log`, `data directory`, `configuration`.
     pub subject: &'static str,
     /// The verdict over all checks.
     pub verdict: Verdict,

@@ -60,7 +60,7 @@ pub(super) fn create_temporary(disk: &dyn Disk, path: &Path) -> io::Result<(Path
     if disk.exists(&temporary)? {
         disk.remove(&temporary)?;
     }
-    let file = disk.open(&temporary, OpenMode::CreateNew(FileMode::Shared))?;
+    let file = disk.open(&temporary, OpenMode::CreateNew(FileMode::Private))?;
     Ok((temporary, file))
 }
 

@@ -98,7 +98,7 @@ impl SegmentedJournal {
         key: &FrameKey,
     ) -> Result<Self, JournalError> {
         options.check()?;
-        create_dir_durably(&*disk, dir, DirMode::Shared)?;
+        create_dir_durably(&*disk, dir, DirMode::Private)?;
         if !segment_numbers(&*disk, dir).map_err(RecoverError::Read)?.is_empty() {
             return Err(JournalError::AlreadyThere { dir: dir.display().to_string() });
         }

@@ -52,6 +52,17 @@ pub fn last_checkpoint(disk: &dyn Disk, data: &Path) -> Result<Option<String>, R
     Ok(last)
 }
 
+/// As [`last_checkpoint`], of a journal whose end is torn: that of the last whole frame.
+///
+/// # Errors
+/// [`ReadError`] where there is no journal.
+pub fn last_whole_checkpoint(disk: &dyn Disk, data: &Path) -> Result<Option<String>, ReadError> {
+    let journal = Layout::new(data, None).journal();
+    let frames = frames_from(disk, &journal, Position { segment: 0, offset: 0 })?;
+    let last = frames.map_while(Result::ok).last();
+    Ok(last.map(|(_, frame)| String::from_utf8_lossy(frame.checkpoint()).into_owned()))
+}
+
 /// Why no proof was made from a data directory.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use self::open_keys::OpenKeys;
 use self::walk::{Trusted, Walk};
-use super::at_rest::last_checkpoint;
+use super::at_rest::{last_checkpoint, last_whole_checkpoint};
 use super::checked_file::CheckedFile;
 use super::layout::{DATA_FORMAT, Layout};
 use super::packs::Packs;
@@ -88,8 +88,8 @@ fn check_upto(
     let trust = trust.or(own.as_ref());
     check.files(&mut report);
     check.format(&mut report);
-    let Some(journal) = check.journal(&mut report) else { return report };
-    if !check.checkpoint(&mut report, trust) {
+    let Some(journal) = check.journal(&mut report, upto) else { return report };
+    if !check.checkpoint(&mut report, trust, !journal.is_sound()) {
         return report;
     }
     let Some(trust) = trust else { return report };
@@ -189,7 +189,8 @@ impl Check<'_> {
         }
     }
 
-    fn journal(&self, report: &mut Report) -> Option<VerifyReport> {
+    /// With `upto`, a torn end is let be: what is asked about lies before it, or the walk does not come so far.
+    fn journal(&self, report: &mut Report, upto: Option<u64>) -> Option<VerifyReport> {
         let name = "journal is whole";
         let found = match journal::verify(&**self.disk, &self.layout.journal()) {
             Ok(found) => found,
@@ -206,14 +207,19 @@ impl Check<'_> {
         }
         let detail = found.problems.iter().map(|problem| format!("{}: {}", problem.position, problem.bad));
         let detail = detail.collect::<Vec<_>>().join("; ");
-        if found.problems.iter().all(|problem| problem.torn_tail) {
+        let is_torn = found.problems.iter().all(|problem| problem.torn_tail);
+        if is_torn && upto.is_some() {
+            report.not_checked(format!("bytes behind the last whole frame: {detail}"));
+            return Some(found);
+        }
+        if is_torn {
             // Nothing here tells a crash from a hand, so it is not let pass as one.
             report.failed(
                 name,
                 format!("bytes after the last whole frame: a torn write, or tampering: {detail}"),
             );
             report.hint = Some(
-                "if the service crashed, start it: recovery cuts off what was never acknowledged, and says so".to_owned(),
+                "if the service crashed, start it: recovery cuts off what was never acknowledged, and says so; of a copy that was made while it ran, audit what is signed with --upto".to_owned(),
             );
         } else {
             report.failed(name, detail);
@@ -222,8 +228,9 @@ impl Check<'_> {
     }
 
     /// The newest checkpoint in the journal, under the keys that the checker trusts.
-    fn checkpoint(&self, report: &mut Report, trust: Option<&TrustPolicy>) -> bool {
-        match last_checkpoint(&**self.disk, &self.layout.data) {
+    fn checkpoint(&self, report: &mut Report, trust: Option<&TrustPolicy>, is_torn: bool) -> bool {
+        let read = if is_torn { last_whole_checkpoint } else { last_checkpoint };
+        match read(&**self.disk, &self.layout.data) {
             Ok(Some(note)) => {
                 check_checkpoint(report, "newest checkpoint in the journal", &note, trust).is_some()
             }

@@ -104,7 +104,7 @@ impl Index {
             }
             disk.remove(path).map_err(io)?;
         }
-        let made = Self::open_database(disk, path, OpenMode::CreateNew(FileMode::Shared));
+        let made = Self::open_database(disk, path, OpenMode::CreateNew(FileMode::Private));
         if made.is_err() {
             // Half of one must not be taken for whole by whoever sees it in the cache.
             let _ = disk.remove(path);
@@ -209,6 +209,15 @@ impl Index {
             tail.insert(key, Row { index, frame: Some(frame) });
         }
         tail.len()
+    }
+
+    /// Whether a row with this id, of this agent or of any, is not yet in the first `size` leaves on the disk. Asks memory
+    /// alone: what is pending is in no database.
+    #[must_use]
+    pub(super) fn has_pending(&self, id: Uuid, agent: Option<u64>, size: u64) -> bool {
+        let (first, last) = (agent.unwrap_or(0), agent.unwrap_or(u64::MAX));
+        let keys = IntentKey { id, agent: first }..=IntentKey { id, agent: last };
+        self.tail().range(keys).any(|(_, row)| row.frame.is_none() || row.index >= size)
     }
 
     /// Rows that are not in the database yet.

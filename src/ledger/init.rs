@@ -41,12 +41,12 @@ pub fn init(
     check_apart(layout)?;
     let name = KeyName::parse(origin).map_err(|e| OpenError::LogKey(e.to_string()))?;
     refuse_used(&**disk, layout)?;
-    create_dir_durably(&**disk, &layout.data, DirMode::Shared).map_err(io("making the data directory"))?;
+    create_dir_durably(&**disk, &layout.data, DirMode::Private).map_err(io("making the data directory"))?;
     // Whoever else is making this ledger now has looked before this, or looks again below: one of them goes on.
     let lock = lock(disk, layout)?;
     refuse_used(&**disk, layout)?;
     for directory in [&layout.tiles(), &layout.snapshots()] {
-        create_dir_durably(&**disk, directory, DirMode::Shared).map_err(io("making the data directory"))?;
+        create_dir_durably(&**disk, directory, DirMode::Private).map_err(io("making the data directory"))?;
     }
     for directory in [&layout.keys, &layout.epochs()] {
         create_dir_durably(&**disk, directory, DirMode::Private).map_err(io("making the key directory"))?;
@@ -70,7 +70,7 @@ pub fn init(
     write(
         &layout.trust(),
         &TrustPolicy::of_log(&signer).to_string(),
-        FileMode::Shared,
+        FileMode::Private,
         "writing the trust policy",
     )?;
     // Closed at once: the ledger opens it the way it always does.
@@ -80,7 +80,7 @@ pub fn init(
     write(
         &layout.format(),
         &format!("foreseal data {DATA_FORMAT}\n"),
-        FileMode::Shared,
+        FileMode::Private,
         "writing the format file",
     )?;
     Ok(Initialised { verifier: signer.verifier().clone() })

@@ -51,6 +51,8 @@ mod open;
 mod open_error;
 pub mod packs;
 pub mod payload;
+#[cfg(feature = "server")]
+mod pending;
 mod recent;
 #[cfg(feature = "server")]
 mod replay;

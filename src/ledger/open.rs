@@ -153,7 +153,7 @@ impl Ledger {
         lock: DiskLock,
     ) -> Result<(Self, OpenReport), OpenError> {
         // Snapshots are a cache: whoever has deleted them all, their directory too, gets a slower start.
-        create_dir_durably(&**disk, &layout.snapshots(), DirMode::Shared)
+        create_dir_durably(&**disk, &layout.snapshots(), DirMode::Private)
             .map_err(io_error("making the directory of snapshots"))?;
         for directory in [&layout.data, &layout.keys, &layout.snapshots(), &layout.epochs()] {
             remove_stale_temporaries(&**disk, directory).map_err(io_error("removing what a crash left"))?;

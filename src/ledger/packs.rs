@@ -42,7 +42,7 @@ impl Packs {
     /// # Errors
     /// What the system says.
     pub fn open(disk: Arc<dyn Disk>, directory: &Path) -> io::Result<Self> {
-        create_dir_durably(&*disk, directory, DirMode::Shared)?;
+        create_dir_durably(&*disk, directory, DirMode::Private)?;
         Ok(Self::at(disk, directory))
     }
 
@@ -63,7 +63,7 @@ impl Packs {
         } else if self.disk.exists(&path)? {
             self.disk.open(&path, OpenMode::ReadWrite)?
         } else {
-            let file = self.disk.open(&path, OpenMode::CreateNew(FileMode::Shared))?;
+            let file = self.disk.open(&path, OpenMode::CreateNew(FileMode::Private))?;
             self.disk.sync_dir(&self.directory)?;
             file
         };
@@ -193,11 +193,22 @@ impl Packs {
         files.iter().try_for_each(|file| file.sync_data())
     }
 
+    /// Whether there is a place with packs at all: a backup may leave it out, and the next start makes it again.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn are_there(&self) -> io::Result<bool> {
+        self.disk.exists(&self.directory)
+    }
+
     /// Names and lengths of the files there are, for `fsck`.
     ///
     /// # Errors
     /// What the system says.
     pub fn lengths(&self) -> io::Result<Vec<(String, u64)>> {
+        if !self.are_there()? {
+            return Ok(Vec::new());
+        }
         let names = self.disk.read_dir(&self.directory)?;
         names
             .into_iter()

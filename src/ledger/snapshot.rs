@@ -86,7 +86,7 @@ pub fn write(
     // For who holds no key: rot shows without decrypting.
     bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_be_bytes());
     let path = directory.join(format!("{:020}.snap", snapshot.edge.size));
-    write_file_atomically(disk, &path, &bytes, FileMode::Shared)?;
+    write_file_atomically(disk, &path, &bytes, FileMode::Private)?;
     let files = list(disk, directory)?;
     let superseded = files.len().saturating_sub(KEPT);
     for old in files.iter().take(superseded) {
@@ -98,11 +98,14 @@ pub fn write(
     Ok(())
 }
 
-/// Snapshot files, oldest first.
+/// Snapshot files, oldest first; none where there is no place for them.
 ///
 /// # Errors
 /// What the system says.
 pub fn list(disk: &dyn Disk, directory: &Path) -> io::Result<Vec<PathBuf>> {
+    if !disk.exists(directory)? {
+        return Ok(Vec::new());
+    }
     let mut names = disk.read_dir(directory)?;
     names.retain(|name| name.ends_with(".snap"));
     names.sort();

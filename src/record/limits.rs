@@ -7,6 +7,29 @@
 pub const BODY_MAX_BYTES: usize = 1024 * 1024;
 /// A JSON body that an operator sends, in bytes: a policy bundle is text within JSON, and escaped.
 pub const ADMIN_BODY_MAX_BYTES: usize = 2 * BODY_MAX_BYTES;
+/// Bodies in memory at once, of all requests together, in bytes. A body of unknown length counts as the longest one that
+/// is taken until it is read.
+pub const BODIES_MAX_BYTES: usize = 64 * BODY_MAX_BYTES;
+/// A body, from the first byte that is waited for to its last, in milliseconds.
+pub const BODY_MAX_MS: u64 = 10_000;
+/// Open connections, those that are still shaking hands included. Fewer where the process may open fewer files.
+pub const CONNECTIONS_MAX: usize = 1_024;
+/// Files that are kept free for the ledger, whatever number of connections is open.
+pub const FILES_KEPT_FREE: usize = 256;
+/// A TLS handshake, in milliseconds.
+pub const HANDSHAKE_MAX_MS: u64 = 10_000;
+/// The head of a request (request line and headers), in bytes.
+pub const HEAD_MAX_BYTES: usize = 32 * 1024;
+/// The head of a request, from the connection's beginning or its own first byte, in milliseconds.
+pub const HEAD_MAX_MS: u64 = 10_000;
+/// A connection between two requests, in milliseconds.
+pub const IDLE_MAX_MS: u64 = 90_000;
+/// An answer of which the client takes nothing more, in milliseconds.
+pub const STALLED_MAX_MS: u64 = 30_000;
+/// Requests at once on one connection of HTTP/2.
+pub const CONNECTION_REQUESTS_MAX: u32 = 128;
+/// A ping of ours on a connection of HTTP/2, in milliseconds.
+pub const PING_MAX_MS: u64 = 20_000;
 /// Path and query of a request, in bytes.
 pub const URI_MAX_BYTES: usize = 8 * 1024;
 /// Containers open at once in a JSON document.
@@ -116,6 +139,10 @@ const fn limit(name: &'static str, value: usize, unit: &'static str, what_happen
     Limit { name, value: value as u64, unit, what_happens }
 }
 
+const fn patience(name: &'static str, value: u64, what_happens: &'static str) -> Limit {
+    Limit { name, value, unit: "milliseconds", what_happens }
+}
+
 const fn span(name: &'static str, milliseconds: i64, what_happens: &'static str) -> Limit {
     Limit { name, value: milliseconds.unsigned_abs(), unit: "milliseconds", what_happens }
 }
@@ -124,6 +151,27 @@ const fn span(name: &'static str, milliseconds: i64, what_happens: &'static str)
 pub const LIMITS: &[Limit] = &[
     limit("body", BODY_MAX_BYTES, "bytes", "413; nothing is sealed"),
     limit("admin_body", ADMIN_BODY_MAX_BYTES, "bytes", "413; nothing is sealed"),
+    limit(
+        "bodies",
+        BODIES_MAX_BYTES,
+        "bytes of all bodies in memory",
+        "503 with Retry-After; nothing is sealed",
+    ),
+    patience("body_time", BODY_MAX_MS, "408; nothing is sealed"),
+    limit("connections", CONNECTIONS_MAX, "open connections", "the next one waits until one ends"),
+    limit("files_kept_free", FILES_KEPT_FREE, "open files", "so many fewer connections are taken"),
+    patience("handshake", HANDSHAKE_MAX_MS, "the connection is closed"),
+    limit("head", HEAD_MAX_BYTES, "bytes of request line and headers", "431; nothing is sealed"),
+    patience("head_time", HEAD_MAX_MS, "the connection is closed; nothing is sealed"),
+    patience("idle", IDLE_MAX_MS, "the connection is closed"),
+    patience("stalled", STALLED_MAX_MS, "the connection is closed; what was sealed can be asked for again"),
+    limit(
+        "connection_requests",
+        CONNECTION_REQUESTS_MAX as usize,
+        "requests on one HTTP/2 connection",
+        "the next one waits or is refused",
+    ),
+    patience("ping", PING_MAX_MS, "the connection is closed"),
     limit("uri", URI_MAX_BYTES, "bytes of path and query", "414; nothing is sealed"),
     limit("json_depth", JSON_MAX_DEPTH, "open containers", "400 with the position; nothing is sealed"),
     Limit {

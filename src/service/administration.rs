@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
-use super::Service;
 use super::caller::Caller;
 use super::error::{ErrorCode, ServiceError};
+use super::{Service, blocking};
 use crate::ledger::state::CredentialDigest;
 use crate::ledger::{Admin, Change, LedgerError, SealedLeaf, new_token};
 use crate::merkle::Hash;
@@ -171,7 +171,9 @@ impl Service {
         let by = caller.operator()?;
         let invalid =
             |e: crate::policy::BundleError| ServiceError::new(ErrorCode::InvalidPolicy, e.to_string());
-        let bundle = Bundle::load(files.clone()).map_err(invalid)?;
+        let theirs = files.clone();
+        // Parsing and validating may take long: not where others wait to be answered.
+        let bundle = blocking(move || Bundle::load(theirs).map_err(invalid)).await?;
         let digest = hex::encode(bundle.digest());
         if let Some(active) = self.policy().filter(|active| active.digest == digest) {
             return Ok(PolicySummary { unchanged: true, ..active });
@@ -184,12 +186,22 @@ impl Service {
             Some(author) => format!("{}, signed with {}", author.name, hex::encode(author.key)),
             None => "operator, unsigned".to_owned(),
         };
-        let engine = Arc::new(Engine::new(bundle).map_err(invalid)?);
-        let (_, failed) = engine.run_tests();
+        let (engine, failed) = blocking(move || {
+            let engine = Engine::new(bundle).map_err(invalid)?;
+            let (_, failed) = engine.run_tests();
+            Ok((Arc::new(engine), failed))
+        })
+        .await?;
         if !failed.is_empty() {
             let failed: Vec<String> =
                 failed.iter().take(FAILED_TESTS_SHOWN).map(ToString::to_string).collect();
-            return Err(ServiceError::new(ErrorCode::InvalidPolicy, failed.join("\n")));
+            return Err(ServiceError::new(
+                ErrorCode::InvalidPolicy,
+                failed.join(
+                    "
+",
+                ),
+            ));
         }
         let sealed =
             self.administer(by, Change::ActivatePolicy { engine, files: files.clone(), author }).await?;

@@ -74,6 +74,8 @@ codes! {
     NotInLog = "not_in_log", 404, NotAsked, "when the log has grown";
     /// The path exists, the method does not.
     MethodNotAllowed = "method_not_allowed", 405, No, "no";
+    /// The body did not come in time.
+    BodyTooSlow = "body_too_slow", 408, No, "over a connection that keeps up, with the same id";
     /// The id was used for another body, or with another seed.
     IdReused = "id_reused", 409, No, "with a new id";
     /// The id's own time is more than 24 hours from now, so a replay could not be told.
@@ -112,7 +114,7 @@ codes! {
     SealedUnanswered = "sealed_unanswered", 500, Yes, "with the same id and body; tell the operator, who runs fsck";
     /// The write that carried this failed. Whether it was sealed is not known until the service has recovered.
     OutcomeUnknown = "outcome_unknown", 500, Unknown, "with the same id and body, after a restart";
-    /// More intents are in hand, or more streams open, than are taken. This request sealed nothing; an earlier one with its id may have.
+    /// More intents are in hand, more bytes of bodies in memory, or more streams open, than are taken. This request sealed nothing; an earlier one with its id may have.
     Overloaded = "overloaded", 503, Unknown, "after Retry-After, with the same id";
     /// An earlier write failed; nothing is sealed until a restart has recovered. This request sealed nothing; an earlier
     /// one with its id may have.
@@ -125,6 +127,15 @@ codes! {
     ClockAhead = "clock_ahead", 503, No, "after Retry-After, or when the clock is right, with the same id";
     /// The service did not answer in time. Whether the intent was sealed is not known to this answer.
     TimedOut = "timed_out", 504, Unknown, "with the same id and body";
+}
+
+impl ErrorCode {
+    /// Whether the request was refused before anything was sealed, so that it is counted as refused. What is overloaded
+    /// seals nothing either; only what an earlier request with the same id did is not known.
+    #[must_use]
+    pub fn refuses(self) -> bool {
+        self.sealed() == SealedState::No || self == Self::Overloaded
+    }
 }
 
 /// An error as a caller is told it.

@@ -9,10 +9,10 @@ use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::Service;
 use super::caller::Caller;
 use super::error::{ErrorCode, ServiceError};
 use super::export_stream::BundleStream;
+use super::{Service, blocking};
 use crate::evidence::bundle::container::ContentDigest;
 use crate::evidence::bundle::{
     Contents, Covering, ENTRIES, Member, Opened, Revealed, Row, Scope, Shown, ShownDigest, Tally, assemble,
@@ -108,15 +108,16 @@ impl Service {
         if asked.from >= asked.to {
             return Err(ServiceError::new(ErrorCode::MalformedRequest, "/from: must be below /to"));
         }
-        if asked.to > size {
-            let detail = format!("/to: the log has size {size}");
-            return Err(ServiceError::new(ErrorCode::NotInLog, detail));
-        }
+        // First, because waiting for the log to grow would not help.
         if asked.to - asked.from > limits::EXPORT_RANGE_MAX_ENTRIES as u64 {
             return Err(too_large(format!(
                 "the range has more than {} leaves",
                 limits::EXPORT_RANGE_MAX_ENTRIES
             )));
+        }
+        if asked.to > size {
+            let detail = format!("/to: the log has size {size}");
+            return Err(ServiceError::new(ErrorCode::NotInLog, detail));
         }
         Ok(Scope { from: asked.from, to: asked.to })
     }
@@ -136,13 +137,6 @@ impl Service {
 
 fn too_large(detail: String) -> ServiceError {
     ServiceError::new(ErrorCode::ExportTooLarge, detail)
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, ServiceError> + Send + 'static,
-) -> Result<T, ServiceError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|_| Err(ServiceError::new(ErrorCode::Damaged, "the work ended without a result")))
 }
 
 /// Resolves what is to be shown, by leaf; `None` for all.

@@ -43,6 +43,17 @@ impl Service {
         self.check_going_on().err().unwrap_or_else(|| LedgerError::Stopping.into())
     }
 
+    /// Waits until nothing is sealed any more because a write failed.
+    pub(super) async fn until_poisoned(&self) {
+        let mut ending = self.ending.subscribe();
+        while self.ledger.poisoned().is_none() {
+            // The sender is this service's own, so that it cannot be gone.
+            if ending.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
     /// Whether streams may go on.
     ///
     /// # Errors

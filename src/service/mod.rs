@@ -21,6 +21,7 @@ mod exports;
 mod following;
 mod parties;
 mod reads;
+mod room;
 mod submission;
 mod testimony;
 
@@ -37,10 +38,12 @@ pub use exports::ExportRequest;
 pub use following::Growth;
 pub use parties::{NewParty, RegisteredParty};
 pub use reads::{ConsistencyProof, InclusionProof, PayloadView};
+pub use room::Room;
 pub use submission::{HandedIn, SubmissionHeaders};
 pub use testimony::SealedRecord;
 
 pub use crate::ledger::Distribution;
+pub use crate::ledger::clock::Stopwatch;
 pub use crate::ledger::state::PartyKind;
 use crate::ledger::{Ledger, LedgerError, News, Published};
 
@@ -50,6 +53,8 @@ pub struct Service {
     ledger: Arc<Ledger>,
     public_log: bool,
     refused: Vec<AtomicU64>,
+    /// What bodies may take of the memory.
+    rooms: room::Rooms,
     /// Held while the key of bundles is made or announced.
     bundle_key: tokio::sync::Mutex<()>,
     /// Sent whenever more is published.
@@ -69,7 +74,8 @@ impl Service {
             News::Published => grew.send_modify(|()| {}),
             News::Poisoned => drop(ends.send_replace(true)),
         });
-        Self { ledger, public_log, refused, bundle_key: tokio::sync::Mutex::default(), grown, ending }
+        let (rooms, bundle_key) = (room::Rooms::new(), tokio::sync::Mutex::default());
+        Self { ledger, public_log, refused, rooms, bundle_key, grown, ending }
     }
 
     /// The ledger.
@@ -124,4 +130,12 @@ impl Service {
             _ => {}
         });
     }
+}
+
+/// Runs what may read the disk, or takes long, where it does not hold up other requests.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ServiceError> + Send + 'static,
+) -> Result<T, ServiceError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|_| Err(ServiceError::new(ErrorCode::Damaged, "the work ended without a result")))
 }

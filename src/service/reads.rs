@@ -94,6 +94,33 @@ impl Service {
         })
     }
 
+    /// Waits until no intent with this id that the caller may see is pending: what is asked of it then is answered by what
+    /// is durable. Ends as well when nothing is sealed any more; the read says what is known then.
+    pub async fn settle(&self, caller: &Caller, id: Uuid, agent: Option<&str>) {
+        let index = match (caller, agent) {
+            (Caller::Agent { index, .. }, _) => Some(*index),
+            // Of a name that nobody has, nothing is pending; the read says that it is not found.
+            (Caller::Operator(_), Some(name)) => match self.published().registry.agent_named(name) {
+                Some(index) => Some(index),
+                None => return,
+            },
+            (Caller::Operator(_), None) => None,
+        };
+        // Almost always: without a place among those who are woken.
+        if !self.ledger.is_pending(id, index) {
+            return;
+        }
+        let mut growth = self.growth();
+        let poisoned = self.until_poisoned();
+        tokio::pin!(poisoned);
+        while self.ledger.is_pending(id, index) {
+            tokio::select! {
+                () = growth.next() => {}
+                () = &mut poisoned => return,
+            }
+        }
+    }
+
     fn find(&self, caller: &Caller, id: Uuid, agent: Option<&str>) -> Result<Found, ServiceError> {
         let not_found =
             || ServiceError::new(ErrorCode::NotFound, format!("no intent {id} is sealed for this caller"));

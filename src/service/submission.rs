@@ -1,15 +1,17 @@
 //! Submitting an intent: from bytes to an admitted intent, and from its fate to an answer.
 
+use std::sync::Arc;
+
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::Service;
 use super::answers::{answer_of_found, answer_of_sealed};
 use super::caller::Caller;
 use super::error::{ErrorCode, ServiceError};
+use super::{Service, blocking};
 use crate::evidence::Answer;
 use crate::ledger::keyring::random;
-use crate::ledger::{Accepted, Admitted, LedgerError, SignalsAhead, VerifiedSignature};
+use crate::ledger::{Accepted, Admitted, Ledger, LedgerError, SignalsAhead, VerifiedSignature};
 use crate::record::entry::call_digest;
 use crate::record::field_tree::{FieldTree, FieldTreeError, Seed};
 use crate::record::intent::{Intent, IntentError};
@@ -108,16 +110,14 @@ impl Service {
                 answer.map_err(|error| unanswered(leaf.index, &error))
             }
             Accepted::Known { index } => {
-                let damaged = |what: String| unanswered(index, &LedgerError::Damaged(what));
-                let (id, body) = retry.ok_or_else(|| damaged("an id nobody gave is known".to_owned()))?;
-                let found = self.ledger.find(id, agent).map_err(|error| unanswered(index, &error))?;
-                let found = found.filter(|found| found.index == index);
-                let found = found.ok_or_else(|| damaged("it is not found by its id".to_owned()))?;
-                let same_seed = !own_seed || seed == found.payload.declared_seed;
-                if found.payload.declared != body || !same_seed {
-                    return Err(LedgerError::IdReused(index).into());
-                }
-                answer_of_found(&self.ledger, &found).map_err(|error| damaged(error.detail))
+                let ledger = Arc::clone(&self.ledger);
+                let seed = own_seed.then_some(seed);
+                // What was sealed is read from disk.
+                let again = blocking(move || answer_again(&ledger, index, agent, retry, seed.as_ref()));
+                again.await.map_err(|error| match error.code {
+                    ErrorCode::Damaged => unanswered(index, &LedgerError::Damaged(error.detail)),
+                    _ => error,
+                })
             }
         }
     }
@@ -206,6 +206,26 @@ impl Service {
             .map_err(|e| ServiceError::new(ErrorCode::SignatureInvalid, e.to_string()))?;
         Ok(Some((signature, key)))
     }
+}
+
+/// The answer to an intent whose id was sealed before, if this is the same intent. `seed`: the one its client brought.
+fn answer_again(
+    ledger: &Ledger,
+    index: u64,
+    agent: u64,
+    retry: Option<(Uuid, Vec<u8>)>,
+    seed: Option<&Seed>,
+) -> Result<Answer, ServiceError> {
+    let damaged = |what: String| unanswered(index, &LedgerError::Damaged(what));
+    let (id, body) = retry.ok_or_else(|| damaged("an id nobody gave is known".to_owned()))?;
+    let found = ledger.find(id, agent).map_err(|error| unanswered(index, &error))?;
+    let found = found.filter(|found| found.index == index);
+    let found = found.ok_or_else(|| damaged("it is not found by its id".to_owned()))?;
+    let same_seed = seed.is_none_or(|seed| *seed == found.payload.declared_seed);
+    if found.payload.declared != body || !same_seed {
+        return Err(LedgerError::IdReused(index).into());
+    }
+    answer_of_found(ledger, &found).map_err(|error| damaged(error.detail))
 }
 
 fn malformed(error: &IntentError) -> ServiceError {

@@ -181,6 +181,55 @@ fn promise_10_a_bundle_shows_what_was_chosen_and_verifies_offline() {
 }
 
 #[test]
+fn promise_11_what_a_bundle_withholds_is_listed_in_it_on_its_page_and_by_its_verifier() {
+    let made = made();
+    let size = made.size();
+    let schema = serde_json::from_str(include_str!("../../schemas/bundle.schema.json")).unwrap();
+    let schema = jsonschema::validator_for(&schema).unwrap();
+    let one = ["--reveal", made.ids[0].as_str()];
+    for (name, more) in
+        [("none.zip", &[][..]), ("one.zip", &one), ("all.zip", &["--reveal", "all", "--reveal-evaluation"])]
+    {
+        let parts = members(&std::fs::read(made.export(name, 0, size, more)).unwrap());
+        let content = |name: &str| {
+            let found = parts.iter().find(|(n, _)| n == name).unwrap();
+            String::from_utf8(found.1.clone()).unwrap()
+        };
+        let manifest: Value = serde_json::from_str(&content("data/manifest.json")).unwrap();
+        let faults: Vec<String> = schema.iter_errors(&manifest).map(|fault| fault.to_string()).collect();
+        assert!(faults.is_empty(), "{faults:?}");
+        for member in manifest.as_object().unwrap().keys() {
+            let mut other = manifest.clone();
+            other[member] = json!([null]);
+            assert!(!schema.is_valid(&other), "{member} may be anything");
+        }
+        // Each of its sentences is on the page, and the verifier, who prints its own, has what is withheld among them.
+        let page = content("report.html");
+        let listed: Vec<&str> =
+            manifest["not_established"].as_array().unwrap().iter().map(|it| it.as_str().unwrap()).collect();
+        assert!(!listed.is_empty());
+        for sentence in listed {
+            let escaped = sentence.replace('&', "&amp;").replace('\'', "&#39;");
+            assert!(page.contains(&escaped), "{name}: the page lacks: {sentence}");
+        }
+        let withheld = manifest["shown"]["withheld"].as_u64().unwrap();
+        assert_eq!(
+            withheld,
+            match name {
+                "none.zip" => 5,
+                "one.zip" => 4,
+                _ => 0,
+            }
+        );
+        let verified = verify(&std::fs::read(made.home.path(name)).unwrap(), &made.trust());
+        let said = verified.not_checked.iter().any(|line| line.contains("withheld documents"));
+        assert_eq!(said, withheld > 0, "{name}: {:#?}", verified.not_checked);
+        assert!(verified.not_checked.iter().any(|line| line.contains("split view not excluded")));
+    }
+    made.server.stop();
+}
+
+#[test]
 fn every_changed_byte_of_a_bundle_is_caught() {
     let made = made();
     let bundle = made.export(

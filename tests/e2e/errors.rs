@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::agents::{allowed, kinds, leaves, new_id};
 use super::http::{Client, Reply, Request};
 use super::process::{Home, Server};
-use super::signed::{Signer, sign};
+use super::signing::{Signer, sign};
 
 /// Codes that the table of this file does not provoke, and why.
 const NOT_PROVOKED_HERE: &[(ErrorCode, &str)] = &[
@@ -19,11 +19,11 @@ const NOT_PROVOKED_HERE: &[(ErrorCode, &str)] = &[
         ErrorCode::SealedUnanswered,
         "needs a byte changed on disk: stored_data_that_is_damaged_is_not_served, below",
     ),
+    (ErrorCode::TimedOut, "needs a disk that does not answer for 30 s: tests/listener/pending.rs"),
     (
-        ErrorCode::TimedOut,
-        "takes 30 s: a_request_that_never_ends_is_ended_and_does_not_hold_up_the_end, below",
+        ErrorCode::BodyTooSlow,
+        "takes 10 s: a_request_that_never_ends_is_ended_and_does_not_hold_up_the_end, below",
     ),
-    (ErrorCode::ExportTooLarge, "needs a million leaves, or 20,000 documents"),
     (ErrorCode::TooManyAgents, "needs 100,000 registrations"),
     (ErrorCode::TooManyRegistrations, "needs 10,000 registrations"),
     (ErrorCode::TooManySessions, "needs 100,000 open sessions: the chain's own tests have them"),
@@ -31,7 +31,7 @@ const NOT_PROVOKED_HERE: &[(ErrorCode, &str)] = &[
     (ErrorCode::SessionNotOpen, "needs a session that lapsed: the ledger's own tests have a clock"),
     (ErrorCode::CallNotAllowed, "sessions.rs"),
     (ErrorCode::OutcomeReported, "sessions.rs"),
-    (ErrorCode::Overloaded, "needs 4,096 intents in hand at once"),
+    (ErrorCode::Overloaded, "needs 64 MiB of bodies, or 4,096 intents in hand at once: listening.rs"),
     (
         ErrorCode::Stopping,
         "needs a request between the last connection's end and the process's: milliseconds",
@@ -105,7 +105,7 @@ impl Stage {
     }
 
     fn signed(&self, change: impl FnOnce(&mut Value)) -> Request {
-        let mut intent = super::signed::signable("signer");
+        let mut intent = super::signing::signable("signer");
         change(&mut intent);
         sign(&self.key, &intent).request()
     }
@@ -222,6 +222,7 @@ fn of_the_rest(s: &Stage) -> Vec<Case<'_>> {
     use ErrorCode as E;
     let agents = |body: Value| Request::post("/v1/agents", body.to_string());
     let policies = |files: Value| Request::post("/v1/policies", json!({ "files": files }).to_string());
+    let exports = |body: Value| Request::post("/v1/exports", body.to_string());
     let weak = "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
     vec![
         (E::Forbidden, &s.bot, agents(json!({ "name": "mine" })), "operator"),
@@ -255,6 +256,10 @@ fn of_the_rest(s: &Stage) -> Vec<Case<'_>> {
             policies(json!({ "a.cedar": "permit (principal, action, resource);" })),
             "@id",
         ),
+        // One leaf too many, whether or not the log has them.
+        (E::ExportTooLarge, &s.operator, exports(json!({ "from": 0, "to": 1_000_001 })), "1000000 leaves"),
+        (E::ExportTooLarge, &s.operator, exports(json!({ "from": 7, "to": 1_000_008 })), "1000000 leaves"),
+        (E::NotInLog, &s.operator, exports(json!({ "from": 0, "to": 1_000_000 })), "the log has size"),
         (E::NotFound, &s.stranger, Request::get("/v1/nothing"), "/v1/nothing"),
         (E::NotFound, &s.stranger, Request::new("DELETE", "/"), "/"),
         (E::MethodNotAllowed, &s.bot, Request::new("DELETE", "/v1/intents"), "DELETE"),
@@ -407,7 +412,7 @@ fn a_request_that_never_ends_is_ended_and_does_not_hold_up_the_end() {
     let endless = bot.begin(&intents(allowed("bot").to_string()));
     let _endless = other_bot.begin(&intents(allowed("bot").to_string()));
     let stopped = std::thread::spawn(move || drop(other.stop()));
-    assert_problem(&endless.wait(), ErrorCode::TimedOut);
+    assert_problem(&endless.wait(), ErrorCode::BodyTooSlow);
     // It held up nobody.
     bot.seal(&allowed("bot"));
     stopped.join().unwrap();

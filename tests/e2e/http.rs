@@ -191,7 +191,7 @@ impl Begun {
 
 impl Reply {
     /// `None` where the answer is not whole.
-    fn parse(bytes: &[u8], has_body: bool) -> Option<Self> {
+    pub(crate) fn parse(bytes: &[u8], has_body: bool) -> Option<Self> {
         let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
         let head = std::str::from_utf8(&bytes[..end]).ok()?;
         let mut lines = head.split("\r\n");

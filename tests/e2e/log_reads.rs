@@ -170,7 +170,7 @@ fn the_logs_own_reads_have_the_types_lifetimes_and_encodings_that_caches_need() 
         }
         // Errors are nobody's to keep, and a problem is a problem in whatever encoding.
         let absent = reader.get("/tile/0/999");
-        assert_eq!((absent.status, absent.header("cache-control")), (404, None));
+        assert_eq!((absent.status, absent.header("cache-control")), (404, Some("no-store")));
         server.stop();
     }
 }

@@ -210,7 +210,8 @@ impl Server {
         let address = loop {
             match line.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok(line) => {
-                    if let Some(rest) = line.strip_prefix("foreseal ready on http://") {
+                    let place = line.strip_prefix("foreseal ready on http");
+                    if let Some((_, rest)) = place.and_then(|place| place.split_once("://")) {
                         break rest.split(',').next().unwrap().parse().unwrap();
                     }
                 }

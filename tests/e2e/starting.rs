@@ -105,7 +105,14 @@ fn an_auditor_without_the_right_to_write_is_told_whether_a_service_runs() {
     };
     let home = Home::with_ledger();
     let lock = home.data().join("lock");
+    // Nobody but its owner may look unless somebody lets them.
     mode(home.data().parent().unwrap(), 0o755);
+    let let_in = || {
+        for (path, is_directory) in super::listening::everything_below(&home.data()) {
+            mode(&path, if is_directory { 0o755 } else { 0o644 });
+        }
+    };
+    let_in();
     mode(&lock, 0o444);
     let audit = || {
         let mut command = foreseal();
@@ -125,6 +132,7 @@ fn an_auditor_without_the_right_to_write_is_told_whether_a_service_runs() {
     let told = run(&mut audit()).expect(2).stdout;
     assert!(told.contains("a service has it open"), "{told}");
     server.stop();
+    let_in();
     mode(&lock, 0o000);
     let told = run(&mut audit()).expect(2).stdout;
     assert!(told.contains("whether a service has it open cannot be told"), "{told}");

@@ -5,15 +5,17 @@ use foreseal::api::grpc::v1::{
 };
 use foreseal::api::grpc::{status_of, v1};
 use foreseal::service::{ErrorCode, SealedState};
+use prost::Message as _;
 use serde_json::json;
 use tonic::metadata::MetadataValue;
-use tonic::{Code, Request, Status};
+use tonic::{Request, Status};
 use tonic_types::StatusExt as _;
 
 use super::agents::{allowed, denied, new_id};
 use super::client::{Grpc, body, channel, code_of, next, sealed, submission, within};
 use super::http::Request as HttpRequest;
 use super::process::{Home, Server};
+use super::raw::{self, framed};
 
 const BODY_MAX_BYTES: usize = foreseal::record::limits::BODY_MAX_BYTES;
 
@@ -93,7 +95,7 @@ async fn what_is_refused_says_why_and_seals_nothing() {
     assert_refused(&within(plain.submit(request)).await.unwrap_err(), ErrorCode::MalformedRequest);
     // No message of this interface at all: refused before it is read.
     let huge = refused(&server, Some(&token), &vec![b' '; 3 * BODY_MAX_BYTES]).await;
-    assert_eq!(huge.code(), Code::OutOfRange, "{huge:?}");
+    assert_refused(&huge, ErrorCode::TooLarge);
     assert_eq!(server.operator().size(), size, "something was sealed");
     server.stop();
 }
@@ -171,6 +173,60 @@ async fn a_public_log_is_read_without_a_token_and_nothing_else_is() {
     server.stop();
 }
 
+/// What no generated client would send, and the gRPC library refuses before a handler sees it: with a code all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_no_message_of_the_interface_is_refused_with_a_code() {
+    const SUBMIT: &str = "foreseal.v1.IntentService/Submit";
+    const STREAM: &str = "foreseal.v1.IntentService/SubmitStream";
+    let home = Home::with_ledger();
+    let server = home.serve();
+    let token = server.agent("bot").token.unwrap();
+    let size = server.operator().size();
+    let good =
+        framed(&SubmitRequest { submission: Some(submission(&body(&allowed("bot")))) }.encode_to_vec());
+    let mut flagged = good.clone();
+    flagged[0] = 1;
+    let mut odd = good.clone();
+    odd[0] = 9;
+    let long = [&[0][..], &(3 * BODY_MAX_BYTES as u32).to_be_bytes(), &[0; 64]].concat();
+    let cut = good[..good.len() - 1].to_vec();
+    let noise = framed(&[0xff; 12]);
+    let gzip = &[("grpc-encoding", "gzip")][..];
+    let seconds = &[("grpc-timeout", "5s")][..];
+    let twice = &[("grpc-timeout", "5S"), ("grpc-timeout", "6S")][..];
+    for (what, path, headers, sent, code) in [
+        ("an unknown method", "foreseal.v1.IntentService/Erase", &[][..], &good, ErrorCode::MethodNotAllowed),
+        ("an unknown service", "foreseal.v1.Nothing/Submit", &[], &good, ErrorCode::MethodNotAllowed),
+        ("a compressed call", SUBMIT, gzip, &flagged, ErrorCode::UnsupportedMediaType),
+        ("a compressed stream", STREAM, gzip, &flagged, ErrorCode::UnsupportedMediaType),
+        ("compressed, and not said so", SUBMIT, &[], &flagged, ErrorCode::MalformedRequest),
+        ("a flag that is none", SUBMIT, &[], &odd, ErrorCode::MalformedRequest),
+        ("no protobuf", SUBMIT, &[], &noise, ErrorCode::MalformedRequest),
+        ("no protobuf in a stream", STREAM, &[], &noise, ErrorCode::MalformedRequest),
+        ("no message", SUBMIT, &[], &Vec::new(), ErrorCode::MalformedRequest),
+        ("a message cut off", SUBMIT, &[], &cut, ErrorCode::MalformedRequest),
+        ("over 2 MiB", SUBMIT, &[], &long, ErrorCode::TooLarge),
+        ("over 2 MiB in a stream", STREAM, &[], &long, ErrorCode::TooLarge),
+        ("a timeout that is none", SUBMIT, seconds, &good, ErrorCode::MalformedRequest),
+        ("two timeouts", SUBMIT, twice, &good, ErrorCode::MalformedRequest),
+    ] {
+        let ended = raw::call(server.address, &token, path, headers, Some(sent.clone())).await;
+        println!("{what}: {:?} {}", ended.status.code(), ended.status.message());
+        assert_refused(&ended.status, code);
+        assert!(ended.messages.is_empty(), "{what}");
+        let accepted = ended.status.metadata().get("grpc-accept-encoding").is_some();
+        assert_eq!(accepted, code == ErrorCode::UnsupportedMediaType, "{what}");
+    }
+    assert_eq!(server.operator().size(), size, "something was sealed");
+    // Counted like every refusal.
+    let metrics = server.operator().get("/metrics").text();
+    for (code, count) in [("too_large", 2), ("unsupported_media_type", 2), ("malformed_request", 8)] {
+        let line = format!("foreseal_refused_total{{code=\"{code}\"}} {count}");
+        assert!(metrics.lines().any(|found| found == line), "{line} is not in\n{metrics}");
+    }
+    server.stop();
+}
+
 /// Over HTTP the paths of gRPC are nothing else, and say so in HTTP's words.
 #[test]
 fn what_is_no_grpc_is_told_so() {
@@ -219,4 +275,52 @@ async fn streams_are_counted() {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     server.stop();
+}
+
+/// The library would decode a message before it asks who sent it: one that it refuses to decode shows what came first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_is_not_read_for_a_stranger_nor_where_there_is_no_room_for_it() {
+    use std::io::Write as _;
+
+    use foreseal::record::limits;
+    let home = Home::with_ledger();
+    let server = home.serve();
+    let bot = server.agent("bot");
+    let token = bot.token.clone().unwrap();
+    let undecodable = vec![b'x'; 3 * BODY_MAX_BYTES];
+    for token in [None, Some("fsk_nobody")] {
+        assert_refused(&refused(&server, token, &undecodable).await, ErrorCode::Unauthenticated);
+    }
+    assert_refused(&refused(&server, Some(&token), &undecodable).await, ErrorCode::TooLarge);
+    // All the room is taken over HTTP, and nothing of it is sent.
+    let head = format!(
+        "POST /v1/intents HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer {token}\r\nContent-Length: {BODY_MAX_BYTES}\r\n\r\n"
+    );
+    let hold = || {
+        let mut stream = std::net::TcpStream::connect(server.address).unwrap();
+        stream.write_all(head.as_bytes()).unwrap();
+        stream
+    };
+    let mut holding: Vec<_> = (0..limits::BODIES_MAX_BYTES / BODY_MAX_BYTES).map(|_| hold()).collect();
+    let mut grpc = Grpc::connect(&server, Some(&token)).await;
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(5);
+    let overloaded = loop {
+        match grpc.submit(&body(&allowed("bot"))).await {
+            Err(status) => break status,
+            Ok(_) => assert!(std::time::Instant::now() < until, "nobody was refused"),
+        }
+        // In the place of one that was refused because this intent was there.
+        holding.push(hold());
+    };
+    assert_refused(&overloaded, ErrorCode::Overloaded);
+    // A stream is not refused: it waits, and goes on when there is room.
+    let mut answers = grpc.stream(vec![body(&allowed("bot"))]).await;
+    let early = tokio::time::timeout(std::time::Duration::from_millis(500), answers.next()).await;
+    assert!(early.is_err(), "there was no room for it");
+    drop(holding);
+    assert!(answers.next().await.unwrap().is_some());
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(5);
+    while grpc.submit(&body(&allowed("bot"))).await.is_err() {
+        assert!(std::time::Instant::now() < until, "the room is not given back");
+    }
 }

@@ -6,7 +6,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::messages::{self, caller, id, in_time, submission, token};
+use super::messages::{self, caller, id, submission, token};
 use super::status::status;
 use super::v1::intent_service_server::IntentService;
 use super::v1::{
@@ -39,7 +39,8 @@ impl Intents {
         let caller = caller(&self.service, metadata)?;
         let id = id(asked)?;
         let theirs = Arc::clone(&self.service);
-        in_time(blocking(move || theirs.intent(&caller, id, agent.as_deref()))).await
+        self.service.settle(&caller, id, agent.as_deref()).await;
+        blocking(move || theirs.intent(&caller, id, agent.as_deref())).await
     }
 }
 
@@ -51,7 +52,7 @@ impl IntentService for Intents {
         let sealed = async {
             let caller = caller(&self.service, request.metadata())?;
             let (body, headers) = submission(request.into_inner().submission)?;
-            let answer = in_time(self.service.submit(&caller, body, &headers)).await?;
+            let answer = self.service.submit(&caller, body, &headers).await?;
             messages::sealed(&answer)
         };
         let sealed = sealed.await.map_err(self.refused())?;
@@ -101,7 +102,8 @@ impl IntentService for Intents {
             let GetPayloadRequest { id: asked, agent } = request.into_inner();
             let id = id(&asked)?;
             let theirs = Arc::clone(&self.service);
-            let view = in_time(blocking(move || theirs.payload(&caller, id, agent.as_deref()))).await?;
+            self.service.settle(&caller, id, agent.as_deref()).await;
+            let view = blocking(move || theirs.payload(&caller, id, agent.as_deref())).await?;
             messages::payload(view)
         };
         Ok(Response::new(read.await.map_err(self.refused())?))

@@ -1,7 +1,5 @@
 //! What the service hands out, as messages; and what messages ask, as the service takes it.
 
-use std::time::Duration;
-
 use tonic::metadata::MetadataMap;
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -43,17 +41,6 @@ pub(super) fn submission(
         return Err(ServiceError::new(ErrorCode::TooLarge, detail));
     }
     Ok((declared, SubmissionHeaders { seed, signature }))
-}
-
-/// An answer that comes in time, or what is known without one.
-pub(super) async fn in_time<T>(
-    answer: impl Future<Output = Result<T, ServiceError>>,
-) -> Result<T, ServiceError> {
-    let patience = Duration::from_millis(limits::REQUEST_MAX_MS);
-    tokio::time::timeout(patience, answer).await.unwrap_or_else(|_| {
-        let detail = format!("no answer within {} s", patience.as_secs());
-        Err(ServiceError::new(ErrorCode::TimedOut, detail))
-    })
 }
 
 /// JSON, as HTTP writes it.

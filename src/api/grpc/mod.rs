@@ -8,11 +8,14 @@
 //!
 //! Invariants:
 //! - An answer over gRPC holds the bytes that HTTP answers for the same id.
-//! - Every error of the service has its stable code in the metadata; the one table of statuses is [`status_of`]. What is
-//!   no message of the interface is refused by the gRPC library, without one.
+//! - Every refusal has its stable code in the metadata, also those of the gRPC library; the one table of statuses is
+//!   [`status_of`].
+//! - No call outlives the time that its client grants it.
 //! - What a stream holds in memory is bounded, whatever its client does or leaves undone.
 
+mod deadline;
 mod follow;
+pub(super) mod guard;
 mod health;
 mod intents;
 mod log;
@@ -24,7 +27,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::{Method, header};
+use axum::http::{HeaderMap, Method, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -36,7 +39,7 @@ pub use status::status_of;
 
 use self::v1::intent_service_server::IntentServiceServer;
 use self::v1::log_service_server::LogServiceServer;
-use super::http::Problem;
+use crate::api::http::Problem;
 use crate::record::limits;
 use crate::service::{ErrorCode, Service, ServiceError};
 
@@ -86,7 +89,10 @@ pub(super) fn routes(service: &Arc<Service>) -> Router<Arc<Service>> {
     let router = add(router, reflection);
     // What clients older than v1 ask, among them the one for Python.
     let router = add(router, reflection_v1alpha);
-    router.layer(middleware::from_fn(only_grpc))
+    // From the inside out: what may be read of a message, how long it may take, and whether it is gRPC at all.
+    let guarded = middleware::from_fn_with_state(Arc::clone(service), guard::guard);
+    let in_time = middleware::from_fn_with_state(Arc::clone(service), deadline::keep);
+    router.layer(guarded).layer(in_time).layer(middleware::from_fn(only_grpc))
 }
 
 fn add<S>(router: Router<Arc<Service>>, server: S) -> Router<Arc<Service>>
@@ -122,11 +128,22 @@ fn reflection() -> (
     built
 }
 
+/// Whether the body of a request is said to be gRPC.
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let rest = content_type.and_then(|said| said.strip_prefix("application/grpc"));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['+', ';']))
+}
+
+/// The answer to a call of a service that is not there, if it is one.
+pub(super) fn no_service(request: &Request) -> Option<Response> {
+    let is_call = request.method() == Method::POST && is_grpc(request.headers());
+    is_call.then(|| status::ended(&status::no_method()).into_http())
+}
+
 /// Refuses what is no gRPC as the specification asks for it: with 415. Over HTTP these paths are nothing else.
 async fn only_grpc(request: Request, next: Next) -> Response {
-    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let is_grpc = content_type.and_then(|said| said.strip_prefix("application/grpc"));
-    match is_grpc.is_some_and(|rest| rest.is_empty() || rest.starts_with(['+', ';'])) {
+    match is_grpc(request.headers()) {
         true if request.method() == Method::POST => next.run(request).await,
         true => Problem(ServiceError::new(ErrorCode::MethodNotAllowed, "gRPC is POST")).into_response(),
         false => Problem(

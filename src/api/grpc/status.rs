@@ -8,12 +8,15 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use super::v1;
+use crate::api::failures::log_failure;
 use crate::service::{ErrorCode, SealedState, Service, ServiceError};
 
 /// Characters of a detail that fit into headers next to everything else.
 const DETAIL_MAX_CHARS: usize = 1_000;
 /// The domain of [`tonic_types::ErrorInfo`].
 const DOMAIN: &str = "foreseal";
+/// The metadata that carries the stable code.
+const CODE: &str = "foreseal-code";
 /// How long to wait before trying again, where trying again may help: what `Retry-After` says over HTTP.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
@@ -27,15 +30,15 @@ pub const fn status_of(code: ErrorCode) -> Code {
         | ErrorCode::InvalidPolicy
         | ErrorCode::TooLarge
         | ErrorCode::UriTooLong
-        | ErrorCode::ExportTooLarge
-        | ErrorCode::UnsupportedMediaType => Code::InvalidArgument,
+        | ErrorCode::ExportTooLarge => Code::InvalidArgument,
         ErrorCode::Unauthenticated | ErrorCode::SignatureRequired | ErrorCode::SignatureInvalid => {
             Code::Unauthenticated
         }
         ErrorCode::Forbidden | ErrorCode::AgentMismatch => Code::PermissionDenied,
         ErrorCode::NotFound => Code::NotFound,
         ErrorCode::NotInLog => Code::OutOfRange,
-        ErrorCode::MethodNotAllowed => Code::Unimplemented,
+        // A compressed message, too: so the protocol has it.
+        ErrorCode::MethodNotAllowed | ErrorCode::UnsupportedMediaType => Code::Unimplemented,
         ErrorCode::IdReused | ErrorCode::NameTaken => Code::AlreadyExists,
         ErrorCode::IdOutsideWindow
         | ErrorCode::CreatedOutsideWindow
@@ -55,7 +58,7 @@ pub const fn status_of(code: ErrorCode) -> Code {
         | ErrorCode::Stopping
         | ErrorCode::ClockBehind
         | ErrorCode::ClockAhead => Code::Unavailable,
-        ErrorCode::TimedOut => Code::DeadlineExceeded,
+        ErrorCode::TimedOut | ErrorCode::BodyTooSlow => Code::DeadlineExceeded,
     }
 }
 
@@ -77,19 +80,47 @@ fn shown(detail: &str) -> String {
 
 /// Counts an error that refused something before it was sealed, and logs one that nobody should see.
 fn note(service: &Service, error: &ServiceError) {
-    let code = error.code;
-    if code.sealed() == SealedState::No {
-        service.count_refused(code);
+    if error.code.refuses() {
+        service.count_refused(error.code);
     }
-    if code.status() >= 500 {
-        tracing::error!(code = code.as_str(), detail = error.detail, "not answered as asked");
-    }
+    log_failure(error);
 }
 
 /// An error as the end of a call, counted if it refused something before it was sealed.
 pub(super) fn status(service: &Service, error: &ServiceError) -> Status {
     note(service, error);
     ended(error)
+}
+
+/// Neither the path's service nor its method, as far as gRPC is concerned.
+pub(super) fn no_method() -> ServiceError {
+    ServiceError::new(ErrorCode::MethodNotAllowed, "there is no such method")
+        .hint("proto/foreseal/v1 has the methods, and reflection too")
+}
+
+/// A refusal by the gRPC library as one of the service's own: what is no message of the interface. `None` for what has its
+/// code, or is no refusal of a request.
+pub(super) fn named(service: &Service, refused: &Status, is_compressed: bool) -> Option<Status> {
+    if refused.metadata().contains_key(CODE) {
+        return None;
+    }
+    let error = match refused.code() {
+        Code::OutOfRange | Code::ResourceExhausted => {
+            ServiceError::new(ErrorCode::TooLarge, refused.message())
+        }
+        Code::Internal => ServiceError::new(ErrorCode::MalformedRequest, refused.message()),
+        Code::Unimplemented if is_compressed => {
+            ServiceError::new(ErrorCode::UnsupportedMediaType, refused.message())
+        }
+        Code::Unimplemented => no_method(),
+        _ => return None,
+    };
+    let mut named = status(service, &error);
+    if is_compressed {
+        // The protocol asks to say what would be read.
+        named.metadata_mut().insert("grpc-accept-encoding", AsciiMetadataValue::from_static("identity"));
+    }
+    Some(named)
 }
 
 /// An error as the end of a stream.
@@ -112,7 +143,7 @@ pub(super) fn ended(error: &ServiceError) -> Status {
     let mut metadata = MetadataMap::new();
     for (name, value) in said {
         let key = match name {
-            "code" => "foreseal-code",
+            "code" => CODE,
             "sealed" => "foreseal-sealed",
             "retry" => "foreseal-retry",
             _ => "foreseal-hint",

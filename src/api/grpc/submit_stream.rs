@@ -11,19 +11,20 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 use zeroize::Zeroizing;
 
-use super::messages::{in_time, sealed, submission};
-use super::status::{ended, message};
+use super::deadline::in_time;
+use super::messages::{sealed, submission};
+use super::status::{ended, message, named};
 use super::v1::submit_stream_response::Result as Fate;
 use super::v1::{Submission, SubmitStreamRequest, SubmitStreamResponse};
 use crate::record::limits;
-use crate::service::{ErrorCode, HandedIn, Service, ServiceError};
+use crate::service::{ErrorCode, HandedIn, Room, Service, ServiceError};
 
 type Reply = Result<SubmitStreamResponse, Status>;
 
 /// What comes next, in the order of the client's messages.
 enum Turn {
-    /// An intent, and its share of the window's bytes.
-    Taken(Result<HandedIn, ServiceError>, OwnedSemaphorePermit),
+    /// An intent, and its share of the window's bytes and of the service's.
+    Taken(Result<HandedIn, ServiceError>, (OwnedSemaphorePermit, Room)),
     /// Nothing more is taken, for this reason.
     End(Status),
 }
@@ -64,19 +65,29 @@ async fn take(
         let next = match next {
             Ok(Some(next)) => next.submission,
             Ok(None) => return,
-            Err(status) => break status,
+            Err(status) => break named(&service, &status, false).unwrap_or(status),
         };
         // What is over the limit is refused in its turn; until then it takes the whole window.
         let length = next.as_ref().map_or(0, |next| next.declared.len()).min(limits::STREAM_WINDOW_MAX_BYTES);
         let share = Arc::clone(&bytes).acquire_many_owned(u32::try_from(length).unwrap_or(u32::MAX));
         let Ok(share) = share.await else { return };
+        // As long as there is no room in all of the service, this client waits: it is not refused in the midst of a stream.
+        let Some(room) = room_for(&service, length, &to_answer).await else { return };
         let taken = hand_in(&service, token.as_ref(), next);
-        if to_answer.send(Turn::Taken(taken, share)).await.is_err() {
+        if to_answer.send(Turn::Taken(taken, (share, room))).await.is_err() {
             return;
         }
     };
     // A client that is gone needs no end.
     let _ = to_answer.send(Turn::End(end)).await;
+}
+
+/// Room in memory, as soon as there is some; `None` when the client is gone.
+async fn room_for(service: &Service, bytes: usize, to_answer: &Sender<Turn>) -> Option<Room> {
+    tokio::select! {
+        room = service.wait_for_room(bytes) => room,
+        () = to_answer.closed() => None,
+    }
 }
 
 /// The credential is looked at for each intent: it may have ended since the stream began.

@@ -52,7 +52,8 @@ pub(super) async fn register_agent(
 ) -> Result<Response, Problem> {
     let registered = async {
         let caller = caller(&service, &headers)?;
-        let new: NewAgent = typed_body(&headers, body).await?;
+        caller.operator()?;
+        let new: NewAgent = typed_body(&service, &headers, body).await?;
         answer(StatusCode::CREATED, &service.register_agent(&caller, new).await?)
     };
     registered.await.map_err(|error| Problem::counted(&service, error))
@@ -67,8 +68,9 @@ pub(super) async fn rotate_agent(
 ) -> Result<Response, Problem> {
     let rotated = async {
         let caller = caller(&service, &headers)?;
+        caller.operator()?;
         let Path(name) = name.map_err(|rejection| Problem::from(rejection).0)?;
-        let Rotation { public_key } = typed_body(&headers, body).await?;
+        let Rotation { public_key } = typed_body(&service, &headers, body).await?;
         let new = NewAgent { name, roles: Vec::new(), public_key };
         answer(StatusCode::CREATED, &service.rotate_agent(&caller, new).await?)
     };
@@ -124,7 +126,8 @@ pub(super) async fn activate_policy(
 ) -> Result<Response, Problem> {
     let activated = async {
         let caller = caller(&service, &headers)?;
-        let Activation { files } = typed_body(&headers, body).await?;
+        caller.operator()?;
+        let Activation { files } = typed_body(&service, &headers, body).await?;
         let files = files.into_iter().map(|(path, text)| (path, text.into_bytes())).collect();
         let active = service.activate_policy(&caller, files).await?;
         let status = if active.unchanged { StatusCode::OK } else { StatusCode::CREATED };

@@ -1,10 +1,15 @@
 //! Credentials and bodies of requests.
 
-use axum::body::{Body, to_bytes};
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody as _, to_bytes};
 use axum::http::{HeaderMap, HeaderValue, header};
 
 use crate::record::limits;
-use crate::service::{Caller, ErrorCode, Service, ServiceError};
+use crate::service::{Caller, ErrorCode, Room, Service, ServiceError};
+
+/// A body that is not whole after this is given up.
+const BODY_TIMEOUT: Duration = Duration::from_millis(limits::BODY_MAX_MS);
 
 /// The bearer token of a request, if it has one.
 ///
@@ -59,20 +64,36 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), ServiceError> {
     }
 }
 
-/// A JSON body, capped.
+/// A JSON body, capped, with its share of the room that bodies have together: to be held for as long as the body is. What
+/// can be refused without reading is.
 pub(super) async fn json_body(
+    service: &Service,
     headers: &HeaderMap,
     body: Body,
     bytes_max: usize,
-) -> Result<Vec<u8>, ServiceError> {
+) -> Result<(Vec<u8>, Room), ServiceError> {
     check_media_type(headers)?;
-    match to_bytes(body, bytes_max).await {
-        Ok(bytes) => Ok(bytes.into()),
-        Err(error) if is_too_long(&error) => {
-            Err(ServiceError::new(ErrorCode::TooLarge, format!("the body is over {bytes_max} bytes")))
-        }
-        Err(_) => Err(ServiceError::new(ErrorCode::MalformedRequest, "the body ended before it was whole")),
+    let too_large = || ServiceError::new(ErrorCode::TooLarge, format!("the body is over {bytes_max} bytes"));
+    let at_least = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if at_least > bytes_max {
+        return Err(too_large());
     }
+    let at_most = body.size_hint().upper().and_then(|upper| usize::try_from(upper).ok());
+    let mut room = service.room_for(at_most.map_or(bytes_max, |upper| upper.min(bytes_max)))?;
+    let read = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, bytes_max)).await.map_err(|_| {
+        let detail = format!("the body was not whole after {} s", BODY_TIMEOUT.as_secs());
+        ServiceError::new(ErrorCode::BodyTooSlow, detail)
+    })?;
+    let bytes: Vec<u8> = match read {
+        Ok(bytes) => bytes.into(),
+        Err(error) if is_too_long(&error) => return Err(too_large()),
+        Err(_) => {
+            let detail = "the body ended before it was whole";
+            return Err(ServiceError::new(ErrorCode::MalformedRequest, detail));
+        }
+    };
+    room.keep(bytes.len());
+    Ok((bytes, room))
 }
 
 fn is_too_long(error: &axum::Error) -> bool {
@@ -82,20 +103,22 @@ fn is_too_long(error: &axum::Error) -> bool {
 
 /// A JSON body of a known shape.
 pub(super) async fn typed_body<T: serde::de::DeserializeOwned>(
+    service: &Service,
     headers: &HeaderMap,
     body: Body,
 ) -> Result<T, ServiceError> {
-    let value = body_value(headers, body, limits::ADMIN_BODY_MAX_BYTES).await?;
+    let value = body_value(service, headers, body, limits::ADMIN_BODY_MAX_BYTES).await?;
     serde_json::from_value(value).map_err(|e| ServiceError::new(ErrorCode::MalformedRequest, e.to_string()))
 }
 
 /// A strict JSON body, capped.
 pub(super) async fn body_value(
+    service: &Service,
     headers: &HeaderMap,
     body: Body,
     bytes_max: usize,
 ) -> Result<serde_json::Value, ServiceError> {
-    let bytes = json_body(headers, body, bytes_max).await?;
+    let (bytes, _room) = json_body(service, headers, body, bytes_max).await?;
     let json_limits = crate::record::json::JsonLimits { max_bytes: bytes.len(), ..Default::default() };
     crate::record::json::parse_with(&bytes, &json_limits)
         .map_err(|e| ServiceError::new(ErrorCode::MalformedRequest, e.to_string()))

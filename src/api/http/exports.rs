@@ -17,7 +17,8 @@ const PIECES_AHEAD: usize = 4;
 pub(super) async fn export(State(service): App, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
     let made = async {
         let caller = caller(&service, &headers)?;
-        let asked: ExportRequest = typed_body(&headers, body).await?;
+        caller.operator()?;
+        let asked: ExportRequest = typed_body(&service, &headers, body).await?;
         service.export(&caller, asked).await
     };
     let bundle = made.await.map_err(|error| Problem::counted(&service, error))?;

@@ -7,18 +7,19 @@ use serde_json::json;
 
 use super::intents::json as answer;
 use super::{App, Problem};
+use crate::service::ServiceError;
 
 /// `GET /healthz`: the process answers. Nothing more.
 pub(super) async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// `GET /readyz`: whether intents would be sealed now.
+/// `GET /readyz`: whether intents would be sealed now, and if not the code. Whoever may ask without a credential learns no
+/// more: not how large the log is, nor what failed where.
 pub(super) async fn readyz(State(service): App) -> Response {
     if let Err(error) = service.readiness() {
-        return Problem(error).into_response();
+        let detail = "no intent would be sealed now; the log and the metrics say why";
+        return Problem(ServiceError::new(error.code, detail)).into_response();
     }
-    let published = service.published();
-    let body = json!({ "ready": true, "size": published.size, "in_hand": service.ledger().in_hand() });
-    answer(StatusCode::OK, &body).unwrap_or_else(|error| Problem(error).into_response())
+    answer(StatusCode::OK, &json!({ "ready": true })).unwrap_or_else(|error| Problem(error).into_response())
 }

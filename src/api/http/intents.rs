@@ -44,7 +44,9 @@ pub(super) async fn submit(State(service): App, headers: HeaderMap, body: Body) 
             seed: text(&headers, "foreseal-seed")?,
             signature: text(&headers, "foreseal-signature")?,
         };
-        let body = json_body(&headers, body, limits::BODY_MAX_BYTES).await?;
+        // What is known now is said now, and not after the body was read.
+        service.check_admission()?;
+        let (body, _room) = json_body(&service, &headers, body, limits::BODY_MAX_BYTES).await?;
         service.submit(&caller, body, &submission).await
     };
     let answer = sealed.await.map_err(|error| Problem::counted(&service, error))?;
@@ -81,6 +83,7 @@ pub(super) async fn payload(
     whose: AskedWhose,
 ) -> Result<Response, Problem> {
     let (caller, id, agent) = asked(&service, &headers, id, whose)?;
+    service.settle(&caller, id, agent.as_deref()).await;
     let theirs = std::sync::Arc::clone(&service);
     let view = blocking(move || theirs.payload(&caller, id, agent.as_deref())).await.map_err(Problem)?;
     json(StatusCode::OK, &view).map_err(Problem)
@@ -93,6 +96,7 @@ async fn read(
     whose: AskedWhose,
 ) -> Result<Answer, Problem> {
     let (caller, id, agent) = asked(service, headers, id, whose)?;
+    service.settle(&caller, id, agent.as_deref()).await;
     let theirs = std::sync::Arc::clone(service);
     blocking(move || theirs.intent(&caller, id, agent.as_deref())).await.map_err(Problem)
 }

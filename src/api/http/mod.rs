@@ -1,10 +1,12 @@
 //! HTTP: routes, limits, and serving until told to stop.
 
 mod admin;
+mod connection;
 pub(super) mod credentials;
 mod exports;
 mod health;
 pub(super) mod intents;
+mod listener;
 mod log;
 mod metrics;
 pub mod openapi;
@@ -22,8 +24,8 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use tokio::net::TcpListener;
 
+pub use listener::{Listener, ListenerLimits};
 pub use problem::Problem;
 pub use routes::router;
 
@@ -32,50 +34,31 @@ use crate::service::{ErrorCode, Service, ServiceError};
 
 /// A request that has no answer after this is answered `timed_out`.
 const REQUEST_TIMEOUT: Duration = Duration::from_millis(limits::REQUEST_MAX_MS);
-/// How long open connections may take to finish when the service stops.
-const DRAIN_TIMEOUT: Duration = Duration::from_millis(limits::DRAIN_MAX_MS);
 
 /// Shared by all handlers.
 pub(crate) type App = State<Arc<Service>>;
 
 /// Serves until `stop` resolves, then lets open requests finish within 15 s.
-///
-/// # Errors
-/// What accepting connections failed with.
 pub async fn serve(
-    listener: TcpListener,
+    listener: impl Into<Listener>,
     service: Arc<Service>,
     stop: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
+) {
     let told = Arc::clone(&service);
     let stop = async move {
         stop.await;
         told.begin_to_stop();
     };
-    serve_routes(listener, router(service), stop).await
+    serve_routes(listener, router(service), stop).await;
 }
 
 /// As [`serve`], for any routes.
-///
-/// # Errors
-/// As for [`serve`].
 pub async fn serve_routes(
-    listener: TcpListener,
+    listener: impl Into<Listener>,
     routes: Router,
     stop: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    let (stopping, stopped) = tokio::sync::oneshot::channel();
-    let serving = axum::serve(listener, routes).with_graceful_shutdown(async move {
-        stop.await;
-        let _ = stopping.send(());
-    });
-    tokio::select! {
-        served = serving => served,
-        () = async {
-            let _ = stopped.await;
-            tokio::time::sleep(DRAIN_TIMEOUT).await;
-        } => Ok(()),
-    }
+) {
+    listener.into().serve(routes, stop).await;
 }
 
 async fn time_out(request: Request, next: Next) -> Response {
@@ -88,7 +71,10 @@ async fn time_out(request: Request, next: Next) -> Response {
     }
 }
 
-async fn no_route(request: Request) -> Problem {
+async fn no_route(request: Request) -> Response {
+    if let Some(refused) = crate::api::grpc::no_service(&request) {
+        return refused;
+    }
     let path = request.uri().path();
     let error = ServiceError::new(ErrorCode::NotFound, format!("there is no {}", shown(path)));
     let is_slashed = path.len() > 1 && path.ends_with('/');
@@ -97,6 +83,7 @@ async fn no_route(request: Request) -> Problem {
     } else {
         error.hint("GET /docs lists what there is")
     })
+    .into_response()
 }
 
 async fn no_method(request: Request) -> Problem {

@@ -96,7 +96,7 @@ async fn register(
 ) -> Result<Response, Problem> {
     let registered = async {
         let caller = caller(service, headers)?;
-        let new: NewParty = typed_body(headers, body).await?;
+        let new: NewParty = typed_body(service, headers, body).await?;
         answer(StatusCode::CREATED, &service.register_party(&caller, kind, new).await?)
     };
     registered.await.map_err(|error| Problem::counted(service, error))

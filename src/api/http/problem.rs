@@ -5,6 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::api::failures::log_failure;
 use crate::service::{ErrorCode, SealedState, Service, ServiceError};
 
 /// An error, on its way out.
@@ -50,7 +51,7 @@ pub(super) fn body_of(error: &ServiceError) -> Body<'_> {
 impl Problem {
     /// An error that is also counted, if it refused something before it was sealed.
     pub(crate) fn counted(service: &Service, error: ServiceError) -> Self {
-        if error.code.sealed() == SealedState::No {
+        if error.code.refuses() {
             service.count_refused(error.code);
         }
         Self(error)
@@ -74,14 +75,14 @@ impl IntoResponse for Problem {
         let Self(error) = self;
         let code = error.code;
         let body = body_of(&error);
-        if code.status() >= 500 {
-            tracing::error!(code = code.as_str(), detail = error.detail, "not answered as asked");
-        }
+        log_failure(&error);
         let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let bytes = serde_json::to_vec(&body).unwrap_or_default();
         let mut response =
             (status, [(header::CONTENT_TYPE, "application/problem+json")], bytes).into_response();
         let headers = response.headers_mut();
+        // The next answer may be another: a tile that is not there yet will be.
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }

@@ -21,7 +21,7 @@ pub(super) async fn open(State(service): App, headers: HeaderMap, body: Body) ->
     let opened = async {
         let caller = caller(&service, &headers)?;
         caller.application()?;
-        service.open_session(&caller, read(&headers, body).await?).await
+        service.open_session(&caller, read(&service, &headers, body).await?).await
     };
     let opened = opened.await.map_err(|error| Problem::counted(&service, error))?;
     json(StatusCode::CREATED, &opened).map_err(Problem)
@@ -38,7 +38,7 @@ pub(super) async fn take_turn(
         let caller = caller(&service, &headers)?;
         caller.application()?;
         let id = asked(id)?;
-        service.take_turn(&caller, id, read(&headers, body).await?).await
+        service.take_turn(&caller, id, read(&service, &headers, body).await?).await
     };
     let taken = taken.await.map_err(|error| Problem::counted(&service, error))?;
     json(StatusCode::CREATED, &taken).map_err(Problem)
@@ -58,14 +58,14 @@ pub(super) async fn report(
         let id = asked(id)?;
         let Query(whose) = whose.map_err(|rejection| Problem::from(rejection).0)?;
         let agent = whose.agent()?;
-        service.report_outcome(&caller, id, agent, read(&headers, body).await?).await
+        service.report_outcome(&caller, id, agent, read(&service, &headers, body).await?).await
     };
     let reported = reported.await.map_err(|error| Problem::counted(&service, error))?;
     json(StatusCode::CREATED, &reported).map_err(Problem)
 }
 
-async fn read(headers: &HeaderMap, body: Body) -> Result<Value, ServiceError> {
-    body_value(headers, body, limits::BODY_MAX_BYTES).await
+async fn read(service: &Service, headers: &HeaderMap, body: Body) -> Result<Value, ServiceError> {
+    body_value(service, headers, body, limits::BODY_MAX_BYTES).await
 }
 
 fn asked(id: AskedId) -> Result<Uuid, ServiceError> {

@@ -13,12 +13,13 @@ use super::report::{Bound, Draft, number};
 use super::workload::{Documents, Numbers};
 use super::{Plan, Results, unexpected};
 use crate::disk::{Disk, RealDisk};
-use crate::ledger::keyring::{Keyring, random};
+use crate::ledger::keyring::{Ciphertext, Keyring, random};
 use crate::ledger::layout::Layout;
 use crate::ledger::payload::Payload;
+use crate::merkle::Hash;
 use crate::record::entry::call_digest;
 use crate::record::evaluation::document_of;
-use crate::record::field_tree::{FieldTree, Seed};
+use crate::record::field_tree::{Commitment, FieldTree, Seed};
 use crate::record::intent::Intent;
 use crate::record::time::Timestamp;
 
@@ -82,78 +83,62 @@ impl Work {
 
     // Longer than 70 lines because it is a list of what is measured.
     fn parts(&self, plan: &Plan) -> Result<Vec<Part>, Failure> {
-        let us = |mut work: Box<dyn FnMut() -> Result<(), Failure> + '_>| -> Result<f64, Failure> {
-            let per_s = done_per_core_s(plan.length / 8, || {
-                for _ in 0..16 {
-                    work()?;
-                }
-                Ok(16)
-            })?;
-            Ok(1e6 / per_s)
-        };
         let (decide_us, evaluated) = deciding::of_workload(plan)?;
         let evaluation = document_of(&evaluated.evaluation);
-        let call = self.intent.calls.first().ok_or_else(|| unexpected("an intent without calls"))?;
         let frame = vec![0x5a; FRAME_BYTES];
         Ok(vec![
-            Part(
-                "strict parse",
-                "3",
-                us(Box::new(|| {
-                    std::hint::black_box(Intent::parse(&self.body).map_err(unexpected)?);
-                    Ok(())
-                }))?,
-            ),
+            Part("strict parse", "3", us(plan, || Intent::parse(&self.body).map_err(unexpected))?),
             Part(
                 "field tree of the declared document, and the call's digest",
                 "13 with the next",
-                us(Box::new(|| {
-                    let tree =
-                        FieldTree::of_document(&self.intent.document, &self.seed).map_err(unexpected)?;
-                    std::hint::black_box(tree.commitment());
-                    std::hint::black_box(call_digest(&self.seed, 0, call).map_err(unexpected)?);
-                    Ok(())
-                }))?,
+                us(plan, || self.declared())?,
             ),
             Part(
                 "field tree of the evaluation",
                 "",
-                us(Box::new(|| {
-                    let tree =
-                        FieldTree::of_written(&evaluated.evaluation, &self.seed).map_err(unexpected)?;
-                    std::hint::black_box((tree.commitment(), document_of(&evaluated.evaluation)));
-                    Ok(())
-                }))?,
+                us(plan, || {
+                    let tree = FieldTree::of_written(&evaluated.evaluation, &self.seed);
+                    Ok((tree.map_err(unexpected)?.commitment(), document_of(&evaluated.evaluation)))
+                })?,
             ),
             Part("facts, Cedar and the evaluation's bytes", "27", decide_us),
-            Part(
-                "encryption",
-                "1",
-                us(Box::new(|| {
-                    let payload = Payload {
-                        declared: self.body.clone(),
-                        evaluation: evaluation.clone(),
-                        declared_seed: self.seed.clone(),
-                        evaluation_seed: new_seed()?,
-                        signature: None,
-                    };
-                    let id = self.intent.id.unwrap_or_default();
-                    std::hint::black_box(
-                        self.keyring.seal(self.epoch, id.as_bytes(), &payload).map_err(unexpected)?,
-                    );
-                    Ok(())
-                }))?,
-            ),
+            Part("encryption", "1", us(plan, || self.encrypted(&evaluation))?),
             Part(
                 "the frame's hash and checksum",
                 "3",
-                us(Box::new(|| {
-                    std::hint::black_box((Sha256::digest(&frame), crc32c::crc32c(&frame)));
-                    Ok(())
-                }))?,
+                us(plan, || Ok((Sha256::digest(&frame), crc32c::crc32c(&frame))))?,
             ),
         ])
     }
+
+    fn declared(&self) -> Result<(Commitment, Hash), Failure> {
+        let tree = FieldTree::of_document(&self.intent.document, &self.seed).map_err(unexpected)?;
+        let call = self.intent.calls.first().ok_or_else(|| unexpected("an intent without calls"))?;
+        Ok((tree.commitment(), call_digest(&self.seed, 0, call).map_err(unexpected)?))
+    }
+
+    fn encrypted(&self, evaluation: &[u8]) -> Result<Ciphertext, Failure> {
+        let payload = Payload {
+            declared: self.body.clone(),
+            evaluation: evaluation.to_vec(),
+            declared_seed: self.seed.clone(),
+            evaluation_seed: new_seed()?,
+            signature: None,
+        };
+        let id = self.intent.id.unwrap_or_default();
+        self.keyring.seal(self.epoch, id.as_bytes(), &payload).map_err(unexpected)
+    }
+}
+
+/// Processor time of one, in µs.
+fn us<T>(plan: &Plan, mut work: impl FnMut() -> Result<T, Failure>) -> Result<f64, Failure> {
+    let per_s = done_per_core_s(plan.length / 8, || {
+        for _ in 0..16 {
+            std::hint::black_box(work()?);
+        }
+        Ok(16)
+    })?;
+    Ok(1e6 / per_s)
 }
 
 fn new_seed() -> Result<Seed, Failure> {

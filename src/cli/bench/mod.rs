@@ -78,6 +78,13 @@ pub(super) struct Bench {
     write: Option<PathBuf>,
 }
 
+impl Bench {
+    /// Whether JSON was asked for.
+    pub(super) fn json(&self) -> bool {
+        self.json
+    }
+}
+
 /// What can be measured by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 enum Part {

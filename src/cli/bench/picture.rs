@@ -7,11 +7,13 @@ use super::report::{Plot, number};
 const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 400.0;
 const LEFT: f64 = 72.0;
-const RIGHT: f64 = 24.0;
+const RIGHT: f64 = 44.0;
 const TOP: f64 = 44.0;
 const BOTTOM: f64 = 52.0;
 /// From here on an axis is logarithmic: the largest number over the smallest.
 const DECADES_FROM: f64 = 30.0;
+/// A line of more points has no dots.
+const DOTS_MAX: usize = 40;
 /// Told apart in greyscale and by people who see fewer colours (Okabe and Ito).
 const COLOURS: [&str; 5] = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000"];
 
@@ -33,7 +35,10 @@ impl Axis {
             return Self { low, high, log: true };
         }
         let low = if from_zero { 0.0 } else { low };
-        Self { low, high: if high > low { high } else { low + 1.0 }, log: false }
+        let high = if high > low { high } else { low + 1.0 };
+        // A curve that touches the upper edge looks cut off.
+        let high = if from_zero { (high / step(high - low)).ceil() * step(high - low) } else { high };
+        Self { low, high, log: false }
     }
 
     /// From 0 to 1.
@@ -47,7 +52,10 @@ impl Axis {
 
     fn ticks(&self) -> Vec<f64> {
         if !self.log {
-            return (0..=5).map(|i| self.low + (self.high - self.low) * f64::from(i) / 5.0).collect();
+            let step = step(self.high - self.low);
+            let first = (self.low / step).ceil();
+            let ticks = (0..=10).map(|i| (first + f64::from(i)) * step);
+            return ticks.filter(|tick| *tick <= self.high + step / 1e6).collect();
         }
         let mut ticks = Vec::new();
         let mut decade = 10f64.powf(self.low.log10().floor());
@@ -62,6 +70,16 @@ impl Axis {
         }
         ticks
     }
+}
+
+/// A round distance between ticks, at most eight of which fit the range.
+fn step(range: f64) -> f64 {
+    let decade = 10f64.powf((range / 5.0).log10().floor());
+    [1.0, 2.0, 5.0]
+        .map(|round| round * decade)
+        .into_iter()
+        .find(|step| range / step <= 8.0)
+        .unwrap_or(10.0 * decade)
 }
 
 /// A plot as an SVG file's text.
@@ -110,7 +128,8 @@ pub(super) fn svg(plot: &Plot) -> String {
             "<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\" points=\"{}\"/>",
             path.join(" ")
         ));
-        for (px, py) in &line.points {
+        let dots = if line.points.len() > DOTS_MAX { &[][..] } else { &line.points };
+        for (px, py) in dots {
             put(format!("<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"3\" fill=\"{colour}\"/>", x(*px), y(*py)));
         }
         let at = TOP + 16.0 * (i as f64 + 1.0);
@@ -143,12 +162,13 @@ mod tests {
             title: "a < b".to_owned(),
             x: "clients",
             y: "per s",
-            lines: vec![line("x & y", &[(1.0, 10.0), (256.0, 9_000.0)]), line("none", &[])],
+            lines: vec![line("x & y", &[(1.0, 1_000.0), (256.0, 9_300.0)]), line("none", &[])],
         };
         let text = svg(&plot);
         assert!(text.contains("a &lt; b") && text.contains("x &amp; y"));
         assert_eq!(text.matches("<circle").count(), 2);
         assert!(!text.contains("NaN") && !text.contains("inf"));
+        assert!(text.contains(">10 000<"), "the axis ends at a round number");
         let flat = Plot { lines: vec![line("flat", &[(3.0, 0.0)])], ..plot };
         assert!(!svg(&flat).contains("NaN"));
     }

@@ -46,7 +46,7 @@ pub(super) struct Opened {
 impl Opened {
     pub(super) fn summary(&self) -> String {
         format!(
-            "{} payloads, {} agents' signatures, {} index rows, {} snapshots, the head",
+            "{} payloads, {} agents' signatures, {} index rows, {} snapshots",
             self.payloads, self.signatures, self.rows, self.snapshots
         )
     }
@@ -75,6 +75,11 @@ impl OpenKeys {
             #[cfg(feature = "server")]
             index: Index::inspect(disk, &layout.index()).ok(),
         })
+    }
+
+    /// Whether there is a head to hold the log against. A backup of the keys has none.
+    pub(super) fn has_head(&self) -> bool {
+        self.head.is_some()
     }
 
     /// The key that frames are tagged with.

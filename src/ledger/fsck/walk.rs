@@ -258,6 +258,10 @@ impl<'a> Walk<'a> {
 
     pub(super) fn conclude(self, report: &mut Report, walked: Result<(), Stop>) {
         match walked {
+            // A torn end, which was let pass: what was asked for may lie behind it.
+            Err(Stop::Read(problem)) if self.upto.is_some() => {
+                return report.undecided("every leaf can be read", problem);
+            }
             Err(Stop::Read(problem)) => return report.failed("every leaf can be read", problem),
             Err(Stop::Checkpoint(problem)) => {
                 return report.failed("leaves hash to every signed root", problem);
@@ -288,7 +292,9 @@ impl<'a> Walk<'a> {
             "entries are linked",
             format!("{} agents, sequence numbers and times without a gap", self.chain.agent_count()),
         );
-        if self.behind() == 0 {
+        if !self.packs.are_there().unwrap_or(true) {
+            report.not_checked("the tiles: there are none; the next start makes them from the journal");
+        } else if self.behind() == 0 {
             report.passed("tiles agree with the leaves", format!("{} levels", self.growing.levels().len()));
         } else {
             report.undecided(
@@ -299,8 +305,15 @@ impl<'a> Walk<'a> {
                 .hint
                 .get_or_insert_with(|| "start the service once: it writes them from the journal".to_owned());
         }
-        if let Some(summary) = self.keys.map(|_| self.opened.summary()) {
-            report.passed("what the keys open agrees with the leaves", summary);
+        if let Some(keys) = self.keys {
+            let head = if keys.has_head() { ", the head" } else { "" };
+            let opened = format!("{}{head}", self.opened.summary());
+            report.passed("what the keys open agrees with the leaves", opened);
+            if !keys.has_head() {
+                report.not_checked(
+                    "the head: there is none; a start needs the newest checkpoint that anyone holds",
+                );
+            }
         }
         if self.chain.not_understood() > 0 {
             report.not_checked(format!(

@@ -162,7 +162,7 @@ pub(super) fn new_export() -> Value {
 }
 
 pub(super) fn readiness() -> Value {
-    json!({ "ready": true, "size": 6, "in_hand": 0 })
+    json!({ "ready": true })
 }
 
 pub(super) fn description() -> Value {

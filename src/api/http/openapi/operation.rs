@@ -243,7 +243,7 @@ impl Operation {
             ],
         });
         if self.body.is_some() {
-            codes.extend([E::TooLarge, E::UnsupportedMediaType]);
+            codes.extend([E::TooLarge, E::UnsupportedMediaType, E::BodyTooSlow, E::Overloaded]);
         }
         E::ALL.iter().copied().filter(|code| codes.contains(code)).collect()
     }

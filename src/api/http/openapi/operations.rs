@@ -55,7 +55,7 @@ const fn read_of_intent(
         parameters: &[INTENT_ID, WHOSE],
         body: None,
         answers,
-        errors: &[E::NotFound, E::AmbiguousId],
+        errors: &[E::NotFound, E::AmbiguousId, E::OutcomeUnknown],
     }
 }
 
@@ -420,7 +420,7 @@ pub(in crate::api::http) static READYZ: Operation = Operation {
         "isReady",
         Group::Watching,
         "Intents would be sealed now",
-        "503 with the reason where they would not.",
+        "503 with a code where they would not, and no more: no credential is needed. What failed stands in the log and in `/metrics`.",
         &[json(200, "Readiness", "They would.", example::readiness)],
     )
 };

@@ -307,11 +307,8 @@ fn reads() -> [(&'static str, Value); 5] {
             "Readiness",
             json!({
                 "title": "That intents would be sealed now", "type": "object", "required": ["ready"],
-                "properties": {
-                    "ready": { "const": true },
-                    "size": index("The published size of the log."),
-                    "in_hand": index("Intents admitted and not yet answered."),
-                },
+                "additionalProperties": false,
+                "properties": { "ready": { "const": true } },
             }),
         ),
     ]
