@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,7 @@ use crate::ledger::clock::SystemClock;
 use crate::ledger::layout::Layout;
 use crate::ledger::{Ledger, LedgerOptions, OpenReport};
 use crate::policy::Bundle;
+use crate::record::limits;
 use crate::service::{Caller, Service};
 
 /// How often the service looks whether a failed write has stopped it.

@@ -105,6 +105,8 @@ impl Service {
                 None => return,
             },
             (Caller::Operator(_), None) => None,
+            // They see no intents.
+            (Caller::Party { .. }, _) => return,
         };
         // Almost always: without a place among those who are woken.
         if !self.ledger.is_pending(id, index) {

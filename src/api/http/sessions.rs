@@ -12,7 +12,7 @@ use super::credentials::{body_value, caller};
 use super::intents::{Whose, json};
 use super::{App, Problem};
 use crate::record::limits;
-use crate::service::{ErrorCode, ServiceError};
+use crate::service::{ErrorCode, Service, ServiceError};
 
 type AskedId = Result<Path<String>, PathRejection>;
 
