@@ -50,10 +50,14 @@ mod listening;
 mod log_reads;
 #[path = "e2e/metrics.rs"]
 mod metrics;
+#[path = "e2e/outcomes.rs"]
+mod outcomes;
 #[path = "e2e/retries.rs"]
 mod retries;
 #[path = "e2e/secrecy.rs"]
 mod secrecy;
+#[path = "e2e/sessions.rs"]
+mod sessions;
 #[path = "e2e/signed.rs"]
 mod signed;
 #[path = "e2e/starting.rs"]

@@ -25,7 +25,7 @@ use foreseal::ledger::keyring::{Ciphertext, Keyring, KeyringError};
 use foreseal::ledger::layout::Layout;
 use foreseal::ledger::packs::Packs;
 use foreseal::ledger::payload::Payload;
-use foreseal::ledger::state::{CredentialDigest, Holder, State};
+use foreseal::ledger::state::{CredentialDigest, FoldKey, Holder, Sealed, State};
 use foreseal::merkle::{Hash, Tile, leaf_hash};
 use foreseal::record::canonical::to_jcs;
 use foreseal::record::chain::Chain;
@@ -147,7 +147,7 @@ fn entries_are_read_as_these_bytes_and_written_as_them() {
         }
         understood += usize::from(!matches!(entry, Entry::Unknown { .. }));
     }
-    assert_eq!(understood, 14);
+    assert_eq!(understood, 22);
     for case in list(&v, "/refused") {
         let bytes = text(case, "/entry").as_bytes();
         assert!(Entry::parse(bytes).is_err(), "{} was taken", text(case, "/about"));
@@ -190,7 +190,8 @@ fn records_are_committed_to_and_folded() {
     let mut state = State::default();
     for (index, leaf) in list(&vector("entries/chain.json"), "/leaves").iter().enumerate() {
         let row = list(&v, "/records").iter().find(|row| number(row, "/leaf") == index as u64);
-        state.apply(&parsed(leaf), row.map(|row| text(row, "/record").as_bytes())).unwrap();
+        let sealed = row.map_or(Sealed::Nothing, |row| Sealed::Declared(text(row, "/record").as_bytes()));
+        state.apply(&parsed(leaf), &sealed, &FoldKey::new(&[7; 32])).unwrap();
         let registry = &state.registry;
         assert_eq!(registry.holder(token(0)), Some(Holder::Operator(0)));
         let agent =
@@ -198,6 +199,10 @@ fn records_are_committed_to_and_folded() {
         assert_eq!(registry.holder(token(1)), agent(2, 7, 2), "leaf {index}");
         assert_eq!(registry.holder(token(2)), agent(7, usize::MAX, 2), "leaf {index}");
         assert_eq!(registry.holder(token(3)), agent(3, 10, 3), "leaf {index}");
+        let application = (14..21).contains(&index).then_some(Holder::Application(14));
+        assert_eq!(registry.holder(token(4)), application, "leaf {index}");
+        let server = (15..20).contains(&index).then_some(Holder::ToolServer(15));
+        assert_eq!(registry.holder(token(5)), server, "leaf {index}");
     }
     assert_eq!(state.registry.agent(2).unwrap().roles, ["mail", "support"], "sorted when folded");
     assert_eq!(state.registry.policy().unwrap().digest, text(&v, "/bundle/digest"));

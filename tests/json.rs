@@ -113,7 +113,9 @@ impl Runs {
 
 /// The words of a command without what stands for something.
 fn words(command: &str) -> Vec<&str> {
-    let is_word = |word: &&str| word.bytes().all(|byte| byte.is_ascii_lowercase());
+    let is_word = |word: &&str| {
+        !word.starts_with('-') && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+    };
     command.split(' ').skip(1).filter(is_word).collect()
 }
 
@@ -136,6 +138,7 @@ fn what_commands_print_is_what_their_schemas_say() {
     let stage = served(&mut runs);
     verified(&mut runs, &stage);
     at_rest(&mut runs, &stage);
+    policies(&mut runs, &stage.home);
     for output in OUTPUTS {
         let exits = &runs.0[output.command];
         assert!(exits.contains(&0), "{}: was not run as it should be", output.command);
@@ -190,6 +193,7 @@ fn served(runs: &mut Runs) -> Stage {
     let one = home.file("one", good.to_string());
     runs.run("foreseal submit FILE", [text(&one)], bot, 0);
     runs.run("foreseal submit FILE --json", [text(&one)], bot, 0);
+    parties(runs, &server, &token, &good);
     let closed = Home::new();
     let nobody = ["--url", "http://127.0.0.1:9", "--token", "fsk_x"];
     let unanswered = runs.run(
@@ -215,6 +219,79 @@ fn served(runs: &mut Runs) -> Stage {
     assert_eq!(server.stranger().get("/v1/agents").status, 401, "a refusal, so that there is one to count");
     server.stop().expect(0);
     Stage { home, answer: found[0].clone(), old, new, bundle }
+}
+
+/// Applications and tool servers, and what they say.
+fn parties(runs: &mut Runs, server: &Server, token: &str, intent: &Value) {
+    let operator = Some((server, token));
+    let mut clients = Vec::new();
+    for ([add, rotate, revoke, list], name) in [
+        (
+            [
+                "foreseal application add NAME --json",
+                "foreseal application rotate NAME --json",
+                "foreseal application revoke NAME --json",
+                "foreseal application list --json",
+            ],
+            "shop",
+        ),
+        (
+            [
+                "foreseal tool-server add NAME --json",
+                "foreseal tool-server rotate NAME --json",
+                "foreseal tool-server revoke NAME --json",
+                "foreseal tool-server list --json",
+            ],
+            "bank",
+        ),
+    ] {
+        let added = runs.run(add, [name], operator, 0);
+        runs.run(add, [name], operator, 2);
+        let rotated = runs.run(rotate, [name], operator, 0);
+        assert_ne!(added[0]["token"], rotated[0]["token"]);
+        clients.push(server.client(rotated[0]["token"].as_str().unwrap()));
+        runs.run(rotate, ["nobody"], operator, 2);
+        runs.run(add, ["gone"], operator, 0);
+        runs.run(revoke, ["gone"], operator, 0);
+        runs.run(revoke, ["a/b"], operator, 2);
+        assert_eq!(runs.run(list, [""; 0], operator, 0).len(), 2);
+        runs.run(list, [""; 0], Some((server, "fsk_nobodys")), 2);
+    }
+    let [shop, bank] = clients.as_slice() else { panic!("two") };
+    let session = json!({"agent": "bot", "session": "another", "words": ["What is my balance?"]});
+    let opened = shop.post("/v1/sessions", session.to_string());
+    assert_eq!(opened.status, 201, "{}", opened.text());
+    let turns = format!("/v1/sessions/{}/turns", opened.json()["id"].as_str().unwrap());
+    assert_eq!(shop.post(&turns, json!({"words": ["Well?"]}).to_string()).status, 201);
+    let outcome = json!({"call": "c1", "status": "ok", "result": 12}).to_string();
+    let reported = bank.post(&format!("/v1/intents/{}/outcomes", intent["id"].as_str().unwrap()), outcome);
+    assert_eq!(reported.status, 201, "{}", reported.text());
+}
+
+/// Bundles, before they become active.
+fn policies(runs: &mut Runs, home: &Home) {
+    let author = home.path("author");
+    std::fs::create_dir_all(&author).unwrap();
+    let key = home.file("author.key", format!("{}=", "A".repeat(43)));
+    for command in ["foreseal policy validate DIR --json", "foreseal policy test DIR --json"] {
+        assert_eq!(runs.run(command, [STARTER], None, 0)[0]["valid"], true);
+        assert_eq!(runs.run(command, [ROOT], None, 2)[0]["schema"], "foreseal.failure.v1");
+    }
+    let bad = home.path("bad");
+    std::fs::create_dir_all(&bad).unwrap();
+    std::fs::write(bad.join("a.cedar"), "permit").unwrap();
+    let found = runs.run("foreseal policy validate DIR --json", [text(&bad)], None, 1);
+    assert_eq!(found[0]["faults"][0]["kind"], "syntax");
+    let sign = "foreseal policy sign DIR --json";
+    let signing = [text(&author), "--key".to_owned(), text(&key)];
+    let refused = runs.run(sign, &signing, None, 2)[0]["hint"].as_str().unwrap().to_owned();
+    let public = refused.split('"').find(|part| part.len() == 44 && part.ends_with('=')).unwrap();
+    let manifest = json!({"name": "a", "version": "1", "author": {"name": "me", "key": public}});
+    std::fs::write(author.join("manifest.json"), manifest.to_string()).unwrap();
+    assert_eq!(runs.run(sign, &signing, None, 0)[0]["key"], public);
+    let new = "foreseal policy new SENTENCE --json";
+    runs.run(new, ["hold send_payment over 100", "--policies", STARTER], None, 0);
+    runs.run(new, ["please do not", "--policies", STARTER], None, 2);
 }
 
 /// What verifiers hold against their keys: valid, proven invalid, undecided.

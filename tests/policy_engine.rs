@@ -54,20 +54,13 @@ fn decide_all(engine: &Engine, calls: &[(&str, &str, &Value)]) -> Evaluated {
     let calls: Vec<CallView<'_>> = calls
         .iter()
         .zip(&ids)
-        .map(|((server, tool, args), id)| CallView { id, server, tool, args })
+        .map(|((server, tool, args), id)| CallView::new(id, server, tool, args))
         .collect();
     let roles = ["teller".to_owned()];
     let agent = AgentFacts { name: "bot", roles: &roles, signed: false };
-    let claimed = Claimed { goal_stated: true, reasoning_steps: 2, observations: 0 };
-    let input = DecideInput {
-        agent,
-        calls: &calls,
-        claimed,
-        environment: Some("prod"),
-        principal: None,
-        at: 1_790_000_000_000,
-    };
-    engine.decide(&input)
+    let claimed =
+        Claimed { goal_stated: true, reasoning_steps: 2, environment: Some("prod"), ..Claimed::default() };
+    engine.decide(&DecideInput { claimed, ..DecideInput::new(agent, &calls, 1_790_000_000_000) })
 }
 
 fn decide(engine: &Engine, server: &str, tool: &str, args: &Value) -> Evaluated {
@@ -408,7 +401,7 @@ fn a_sealed_request_that_was_changed_is_refused_or_judged_anew() {
 fn times_out_of_range_deny() {
     let engine = load(RULES);
     let args = json!({});
-    let calls = [CallView { id: "c", server: "mail", tool: "read", args: &args }];
+    let calls = [CallView::new("c", "mail", "read", &args)];
     let agent = AgentFacts { name: "bot", roles: &[], signed: false };
     for (at, expected) in [
         (0, Outcome::Allow),
@@ -418,14 +411,7 @@ fn times_out_of_range_deny() {
         (i64::MIN, Outcome::Deny),
         (i64::MAX, Outcome::Deny),
     ] {
-        let input = DecideInput {
-            agent,
-            calls: &calls,
-            claimed: Claimed::default(),
-            environment: None,
-            principal: None,
-            at,
-        };
+        let input = DecideInput::new(agent, &calls, at);
         assert_eq!(engine.decide(&input).decision.outcome, expected, "{at}");
     }
 }

@@ -36,21 +36,14 @@ fn outcomes(engine: &Engine, calls: &[Value]) -> Vec<Outcome> {
     let calls: Vec<CallView<'_>> = calls
         .iter()
         .zip(&ids)
-        .map(|(call, id)| CallView {
-            id,
-            server: call.get("server").map_or("", |server| server.as_str().unwrap()),
-            tool: call["name"].as_str().unwrap(),
-            args: &call["args"],
+        .map(|(call, id)| {
+            let server = call.get("server").map_or("", |server| server.as_str().unwrap());
+            CallView::new(id, server, call["name"].as_str().unwrap(), &call["args"])
         })
         .collect();
-    let input = DecideInput {
-        agent: AgentFacts { name: "example", roles: &[], signed: false },
-        calls: &calls,
-        claimed: Claimed { goal_stated: true, reasoning_steps: 1, observations: 0 },
-        environment: None,
-        principal: None,
-        at: 1_790_000_000_000,
-    };
+    let agent = AgentFacts { name: "example", roles: &[], signed: false };
+    let claimed = Claimed { goal_stated: true, reasoning_steps: 1, ..Claimed::default() };
+    let input = DecideInput { claimed, ..DecideInput::new(agent, &calls, 1_790_000_000_000) };
     engine.decide(&input).decision.calls.into_iter().map(|call| call.outcome).collect()
 }
 
@@ -185,5 +178,17 @@ fn every_snippet_of_the_policy_page_is_what_it_says() {
             _ => {}
         }
     }
-    assert!(valid >= 5 && refused >= 1, "{valid} valid, {refused} refused");
+    assert!(valid >= 9 && refused >= 5, "{valid} valid, {refused} refused");
+    // The page's tests hold under the page's own rules about strangers.
+    let tests =
+        blocks.iter().find(|(info, _)| info == "json tests").map(|(_, text)| text.clone().into_bytes());
+    let strangers = blocks.iter().find(|(_, text)| text.contains("@id(\"strangers\")")).unwrap();
+    let rules =
+        format!("@id(\"all\") permit (principal, action in Action::\"call\", resource);\n{}", strangers.1);
+    let files = BTreeMap::from([
+        ("page.cedar".to_owned(), rules.into_bytes()),
+        ("tests/page.json".to_owned(), tests.unwrap()),
+        ("tools.json".to_owned(), tools),
+    ]);
+    assert_eq!(Engine::new(Bundle::load(files).unwrap()).unwrap().run_tests(), (2, vec![]));
 }

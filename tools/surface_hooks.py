@@ -4,11 +4,12 @@ An intent's agent is the one whose token is sent, the ids of its calls differ, `
 come before, its date is in the calendar; a public key is a point of the curve; a policy loads; a range has no more leaves
 than a bundle takes. Bodies that are meant to be bad are left as they are.
 """
-import base64, datetime, os, pathlib
+import base64, datetime, itertools, os, pathlib
 import schemathesis
 
 # RFC 8032, section 7.1, test 1.
 KEY = base64.b64encode(bytes.fromhex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")).decode()
+NUMBERS = itertools.count()
 FOLDER = pathlib.Path(os.environ["SURFACE_POLICY"])
 POLICY = {file.name: file.read_text() for file in sorted(FOLDER.iterdir())}
 
@@ -50,6 +51,19 @@ def export(body):
     body["to"] = min(body["to"], body["from"] + 1_000_000)
 
 
+def session(body):
+    """Of an agent that exists, each its own: a session is opened once."""
+    body["agent"] = "bot"
+    body["session"] = "s-%d" % next(NUMBERS)
+    turn(body)
+
+
+def turn(body):
+    """A plan's steps may say more than the description knows of; tests/ have those."""
+    if "plan" in body:
+        body["plan"] = {"steps": [{"server": "bank", "tool": "get_balance"}]}
+
+
 def policy(body):
     body["files"] = POLICY
 
@@ -60,6 +74,8 @@ REPAIRS = {
     "POST /v1/agents/{name}/rotate": agent,
     "POST /v1/exports": export,
     "POST /v1/policies": policy,
+    "POST /v1/sessions": session,
+    "POST /v1/sessions/{id}/turns": turn,
 }
 
 

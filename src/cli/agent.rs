@@ -12,9 +12,7 @@ pub(super) fn run(what: &Agent) -> Result<ExitCode, Failure> {
     if let Agent::Add { name, .. } | Agent::Rotate { name, .. } | Agent::Revoke { name, .. } = what
         && !crate::record::intent::is_id(name)
     {
-        // It becomes a part of a path, so it is looked at before it is sent.
-        let hint = "names are 1 to 128 characters of A-Z a-z 0-9 . _ : -";
-        return Err(Failure::new(format!("{name:?} is no agent's name"), hint));
+        return Err(no_name(name));
     }
     match what {
         Agent::Add { name, roles, public_key, json, connection } => {
@@ -33,21 +31,28 @@ pub(super) fn run(what: &Agent) -> Result<ExitCode, Failure> {
             status(&format!("{name} is revoked: its token is refused from now on"));
             Ok(ExitCode::SUCCESS)
         }
-        Agent::List { json, connection } => list(connection, *json),
+        Agent::List { json, connection } => list(connection, *json, "agents", "agents"),
     }
 }
 
-/// What the service says of an agent, on one line: `schemas/agent.schema.json`.
-fn with_schema(agent: &Value) -> String {
-    let mut shown = agent.clone();
+/// It becomes a part of a path, so it is looked at before it is sent.
+pub(super) fn no_name(name: &str) -> Failure {
+    Failure::new(format!("{name:?} is no name"), "names are 1 to 128 characters of A-Z a-z 0-9 . _ : -")
+}
+
+/// What the service says of one who is registered, on one line: `schemas/agent.schema.json`, and
+/// `schemas/party.schema.json` for applications and tool servers.
+pub(super) fn with_schema(registered: &Value) -> String {
+    let mut shown = registered.clone();
     if let Some(members) = shown.as_object_mut() {
-        members.insert("schema".to_owned(), "foreseal.agent.v1".into());
+        let form = if members.contains_key("agent") { "foreseal.agent.v1" } else { "foreseal.party.v1" };
+        members.insert("schema".to_owned(), form.into());
     }
     shown.to_string()
 }
 
 /// The token alone on stdout, so that it can be captured and nothing else is; or all that was answered.
-fn print_token(answer: &Value, json: bool) -> Result<ExitCode, Failure> {
+pub(super) fn print_token(answer: &Value, json: bool) -> Result<ExitCode, Failure> {
     let token = answer.get("token").and_then(Value::as_str);
     let token = token
         .ok_or_else(|| Failure::new("the answer holds no token", "check that --url is a Foreseal service"))?;
@@ -55,17 +60,23 @@ fn print_token(answer: &Value, json: bool) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn list(connection: &Connection, json: bool) -> Result<ExitCode, Failure> {
+/// Lists what `/v1/<path>` has in its answers' member, a page at a time.
+pub(super) fn list(
+    connection: &Connection,
+    json: bool,
+    path: &str,
+    member: &str,
+) -> Result<ExitCode, Failure> {
     let remote = connect(connection)?;
     let mut after = None;
     loop {
         let query = after.map_or_else(String::new, |after: u64| format!("?after={after}"));
-        let answer = accepted(connection, remote.get(&format!("/v1/agents{query}")))?;
-        let agents = answer.get("agents").and_then(Value::as_array).cloned().unwrap_or_default();
-        for agent in &agents {
-            data(&if json { with_schema(agent) } else { agent.to_string() });
+        let answer = accepted(connection, remote.get(&format!("/v1/{path}{query}")))?;
+        let rows = answer.get(member).and_then(Value::as_array).cloned().unwrap_or_default();
+        for row in &rows {
+            data(&if json { with_schema(row) } else { row.to_string() });
         }
-        match agents.last().and_then(|agent| agent.get("index")).and_then(Value::as_u64) {
+        match rows.last().and_then(|row| row.get("index")).and_then(Value::as_u64) {
             Some(last) => after = Some(last),
             None => return Ok(ExitCode::SUCCESS),
         }
@@ -80,7 +91,7 @@ pub(super) fn connect(connection: &Connection) -> Result<Remote, Failure> {
     Ok(Remote::new(&connection.url, Some(token.trim())))
 }
 
-fn post(connection: &Connection, path: &str, body: &Value) -> Result<Value, Failure> {
+pub(super) fn post(connection: &Connection, path: &str, body: &Value) -> Result<Value, Failure> {
     let bytes = body.to_string().into_bytes();
     accepted(connection, connect(connection)?.post_json(path, &bytes))
 }

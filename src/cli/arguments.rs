@@ -28,6 +28,14 @@ pub(super) enum Command {
     #[cfg(feature = "server")]
     #[command(subcommand)]
     Agent(Agent),
+    /// Register applications: what opens sessions and passes on the user's words
+    #[cfg(feature = "server")]
+    #[command(subcommand)]
+    Application(Party),
+    /// Register tool servers: what reports the outcomes of calls
+    #[cfg(feature = "server")]
+    #[command(subcommand)]
+    ToolServer(Party),
     /// Submit one intent, or one a line, and print the answers
     #[cfg(feature = "server")]
     Submit(Submit),
@@ -42,6 +50,10 @@ pub(super) enum Command {
     Fsck(Fsck),
     /// Hand out a range of the log as one signed file, or the whole log as plain tiles
     Export(Export),
+    /// Look at a policy bundle, run its tests, sign it, write a first rule; offline
+    #[cfg(feature = "replay")]
+    #[command(subcommand)]
+    Policy(Policy),
     /// See it work: an embedded ledger, example agents, receipts verified, a flipped byte caught
     #[cfg(feature = "server")]
     Demo(Demo),
@@ -63,6 +75,18 @@ impl Command {
                 | Agent::Revoke { json, .. }
                 | Agent::List { json, .. },
             )
+            | Self::Application(
+                Party::Add { json, .. }
+                | Party::Rotate { json, .. }
+                | Party::Revoke { json, .. }
+                | Party::List { json, .. },
+            )
+            | Self::ToolServer(
+                Party::Add { json, .. }
+                | Party::Rotate { json, .. }
+                | Party::Revoke { json, .. }
+                | Party::List { json, .. },
+            )
             | Self::Submit(Submit { json, .. })
             | Self::Export(Export { what: None, bundle: ExportBundle { json, .. } }) => *json,
             Self::Verify(
@@ -72,6 +96,13 @@ impl Command {
             | Self::Inspect(Inspect { json, .. })
             | Self::Fsck(Fsck { json, .. })
             | Self::Export(Export { what: Some(ExportWhat::Tiles(ExportTiles { json, .. })), .. }) => *json,
+            #[cfg(feature = "replay")]
+            Self::Policy(
+                Policy::Validate { json, .. }
+                | Policy::Test { json, .. }
+                | Policy::Sign { json, .. }
+                | Policy::New { json, .. },
+            ) => *json,
             #[cfg(not(feature = "server"))]
             Self::Export(Export { what: None }) => false,
             #[cfg(feature = "server")]
@@ -80,6 +111,56 @@ impl Command {
             Self::Serve(_) | Self::Demo(_) => false,
         }
     }
+}
+
+#[cfg(feature = "replay")]
+#[derive(Debug, Subcommand)]
+pub(super) enum Policy {
+    /// Say whether a bundle could become active, and what is wrong with it
+    Validate {
+        /// The bundle
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+        /// The public key that it must be signed with (base64 of 32 bytes)
+        #[arg(long, value_name = "KEY")]
+        author_key: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run the tests that a bundle brings along
+    Test {
+        /// The bundle
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Sign a bundle whose manifest names your key; prints the public key
+    Sign {
+        /// The bundle; its signature.json is written
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+        /// Your secret key: a file of 32 bytes in base64
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write a rule from a sentence: "hold send_money over 100 by finance for 15m"
+    New {
+        /// The sentence
+        #[arg(required = true)]
+        sentence: Vec<String>,
+        /// The bundle that the rule is for
+        #[arg(long = "policies", env = "FORESEAL_POLICIES", value_name = "DIR")]
+        directory: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[cfg(feature = "server")]
@@ -203,6 +284,49 @@ pub(super) enum Agent {
         connection: Connection,
     },
     /// List the registered agents, one a line
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        connection: Connection,
+    },
+}
+
+#[cfg(feature = "server")]
+#[derive(Debug, Subcommand)]
+pub(super) enum Party {
+    /// Register one and print its token, once
+    Add {
+        /// Its name; a tool server's is the one by which calls name it
+        name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Give one a new token and print it, once; the old one ends
+    Rotate {
+        /// Its name
+        name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// End a registration
+    Revoke {
+        /// Its name
+        name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// List those that are registered
     List {
         /// Print JSON
         #[arg(long)]

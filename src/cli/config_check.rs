@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::arguments::Serve;
 use super::config::{Config, Source};
 use super::output::{self, Failure};
-use super::{files, serve, tls};
+use super::{files, tls};
 use crate::disk::{Disk, OpenMode, RealDisk};
 use crate::evidence::Report;
 use crate::ledger::layout::Layout;
@@ -111,7 +111,7 @@ fn check_policies(report: &mut Report, config: &Config) {
         return report
             .passed(name, "none is named: the last sealed one stays active, and with none all is denied");
     };
-    let bundle = serve::read_bundle(directory).map_err(|failure| failure.to_string());
+    let bundle = files::read_bundle(directory).map_err(|failure| failure.to_string());
     match bundle.and_then(|files| Bundle::load(files).map_err(|error| error.to_string())) {
         Ok(bundle) => {
             let warnings = bundle.warnings().len();

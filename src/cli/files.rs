@@ -1,12 +1,18 @@
 //! Files that a person names.
 
+#[cfg(feature = "replay")]
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::output::Failure;
+#[cfg(feature = "replay")]
+use crate::disk::EntryKind;
 use crate::disk::{Disk, DiskFile, OpenMode, RealDisk, read_file};
 use crate::evidence::bundle::ByteSource;
 use crate::note::TrustPolicy;
+#[cfg(feature = "replay")]
+use crate::record::limits;
 
 /// Larger than any receipt, answer, intent or policy.
 const NAMED_FILE_MAX_BYTES: u64 = 16 << 20;
@@ -40,6 +46,46 @@ pub(super) fn trust(path: Option<&Path>) -> Result<Option<TrustPolicy>, Failure>
             "--trust takes a tlog-policy file, such as the trust.policy that `foreseal init` writes",
         )
     })
+}
+
+/// Reads a policy bundle's directory, and the directories in it. Hidden files are left out, everything else belongs to
+/// the bundle.
+#[cfg(feature = "replay")]
+pub(super) fn read_bundle(directory: &Path) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
+    let mut files = BTreeMap::new();
+    read_bundle_below(directory, "", &mut files).map_err(|error| {
+        let hint = "a policy bundle is a directory of *.cedar files, with tools.json, manifest.json and tests/ beside";
+        Failure::new(format!("{}: {error}", directory.display()), hint)
+    })?;
+    Ok(files)
+}
+
+/// Directories within directories are named like any file, which no bundle has.
+#[cfg(feature = "replay")]
+fn read_bundle_below(
+    directory: &Path,
+    below: &str,
+    files: &mut BTreeMap<String, Vec<u8>>,
+) -> std::io::Result<()> {
+    let names = RealDisk.read_dir(directory)?;
+    for name in names.into_iter().filter(|name| !name.starts_with('.')) {
+        let path = directory.join(&name);
+        match RealDisk.kind(&path)? {
+            Some(EntryKind::Directory) if below.is_empty() => {
+                read_bundle_below(&path, &format!("{name}/"), files)?;
+            }
+            Some(EntryKind::Directory) => {
+                return Err(std::io::Error::other(format!(
+                    "{below}{name} is a directory too deep for a bundle"
+                )));
+            }
+            _ => {
+                let bytes = read_file(&RealDisk, &path, limits::POLICY_BUNDLE_MAX_BYTES as u64)?;
+                files.insert(format!("{below}{name}"), bytes);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A file that is read piece by piece.

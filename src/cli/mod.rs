@@ -33,6 +33,10 @@ mod fsck;
 mod init;
 mod inspect;
 mod output;
+#[cfg(feature = "server")]
+mod party;
+#[cfg(feature = "replay")]
+mod policy;
 mod readers;
 #[cfg(feature = "remote")]
 mod remote;
@@ -80,6 +84,8 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Inspect(what) => inspect::run(&what),
         Command::Fsck(what) => fsck::run(&what),
         Command::Export(what) => export::run(&what),
+        #[cfg(feature = "replay")]
+        Command::Policy(what) => policy::run(&what),
         #[cfg(feature = "server")]
         Command::Init(what) => init::run(&what),
         #[cfg(feature = "server")]
@@ -88,6 +94,10 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Config(ConfigCommand::Check { serve, json }) => config_check::run(serve, json),
         #[cfg(feature = "server")]
         Command::Agent(what) => agent::run(&what),
+        #[cfg(feature = "server")]
+        Command::Application(what) => party::applications(&what),
+        #[cfg(feature = "server")]
+        Command::ToolServer(what) => party::tool_servers(&what),
         #[cfg(feature = "server")]
         Command::Submit(what) => submit::run(&what),
         #[cfg(feature = "server")]

@@ -62,7 +62,7 @@ pub(super) fn status(text: &str) {
 }
 
 /// Prints a warning.
-#[cfg(feature = "server")]
+#[cfg(feature = "replay")]
 pub(super) fn warning(text: &str) {
     anstream::eprintln!("\x1b[1;33mwarning:\x1b[0m {text}");
 }

@@ -20,7 +20,7 @@ use super::init::{create, open_failure};
 use super::output::{Failure, fail, status, warning};
 use super::tls;
 use crate::api::http::{Listener, ListenerLimits};
-use crate::disk::{Disk, read_file, system_text};
+use crate::disk::{Disk, system_text};
 use crate::ledger::clock::SystemClock;
 use crate::ledger::layout::Layout;
 use crate::ledger::{Ledger, LedgerOptions, OpenReport};
@@ -111,7 +111,7 @@ async fn serve(
     // Before anyone is told that it is ready: from then on a signal drains.
     let signals = stop_signal()?;
     if let Some(directory) = &config.policies {
-        activate(&service, read_bundle(directory)?).await?;
+        activate(&service, files::read_bundle(directory)?).await?;
     }
     if service.policy().is_none() {
         warning("no policy is active, so every call is denied; start with --policies DIR");
@@ -228,25 +228,6 @@ pub(super) fn stop_signal() -> Result<impl Future<Output = ()> + Send + use<>, F
             _ = interrupt.recv() => {}
         }
     })
-}
-
-/// Reads a bundle's directory. Hidden files are left out, everything else belongs to the bundle.
-pub(super) fn read_bundle(directory: &Path) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
-    let failure = |error: std::io::Error| {
-        Failure::new(
-            format!("{}: {error}", directory.display()),
-            "--policies takes a directory of *.cedar files",
-        )
-    };
-    let disk = files::disk();
-    let names = disk.read_dir(directory).map_err(failure)?;
-    let names = names.into_iter().filter(|name| !name.starts_with('.'));
-    names
-        .map(|name| {
-            let bytes = read_file(&*disk, &directory.join(&name), limits::POLICY_BUNDLE_MAX_BYTES as u64);
-            bytes.map(|bytes| (name, bytes)).map_err(failure)
-        })
-        .collect()
 }
 
 /// Activates a bundle as the first operator, who holds the key directory.

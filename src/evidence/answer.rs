@@ -1,11 +1,12 @@
 //! The answer to a sealed intent, as the service gives it and as a verifier reads it back.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::record::json::{self, JsonError, JsonLimits};
 
-use crate::record::decision::{Condition, Outcome, Reason};
+use crate::record::decision::{Condition, Outcome, Reason, Transformed};
 use crate::record::time::Timestamp;
 
 /// `201` body of `POST /v1/intents`. The same id with the same body gets the same bytes again.
@@ -77,6 +78,12 @@ pub struct AnswerCall {
     pub reasons: Vec<Reason>,
     /// What would turn a hold into a yes.
     pub conditions: Vec<Condition>,
+    /// For a modify: what rules changed.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub transforms: Vec<Transformed>,
+    /// For a modify: the arguments that it may run with. The digest in the leaf is of these.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub args: Option<Value>,
 }
 
 /// What opens the leaf's commitments.

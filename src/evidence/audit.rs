@@ -9,7 +9,7 @@ use crate::merkle::{
     tile_bytes, tile_width,
 };
 use crate::note::{Checkpoint, TrustPolicy};
-use crate::record::chain::Chain;
+use crate::record::chain::{Chain, Outcomes};
 use crate::record::entry::Entry;
 
 /// Leaves in a full tile and in a full entry bundle (C2SP tlog-tiles).
@@ -118,12 +118,20 @@ struct Walk {
     growing: GrowingTiles,
     /// Absent where leaves are opaque.
     chain: Option<Chain>,
+    outcomes: Outcomes,
 }
 
 impl Walk {
     fn new(size: u64, leaves: Leaves) -> Self {
         let chain = (leaves == Leaves::Entries).then(Chain::default);
-        Self { size, done: 0, frontier: Frontier::new(), growing: GrowingTiles::new(), chain }
+        Self {
+            size,
+            done: 0,
+            frontier: Frontier::new(),
+            growing: GrowingTiles::new(),
+            chain,
+            outcomes: Outcomes::default(),
+        }
     }
 
     fn run(&mut self, reader: &dyn LogReader, progress: &mut dyn FnMut(u64, u64)) -> Result<(), Stop> {
@@ -153,6 +161,7 @@ impl Walk {
             let index = self.done;
             let entry = Entry::parse(bytes).map_err(|e| Stop::Entry(format!("leaf {index}: {e}")))?;
             chain.apply(&entry).map_err(|e| Stop::Entry(e.to_string()))?;
+            self.outcomes.apply(&entry).map_err(|e| Stop::Entry(e.to_string()))?;
         }
         let hash = leaf_hash(bytes);
         self.frontier.append(hash);

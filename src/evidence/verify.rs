@@ -8,7 +8,7 @@ use super::receipt::Receipt;
 use super::report::{Outcome, Report};
 use crate::merkle::{leaf_hash, verify_consistency, verify_inclusion};
 use crate::note::{Checkpoint, Quorum, TrustError, TrustPolicy};
-use crate::record::entry::{Entry, IntentEntry, call_digest};
+use crate::record::entry::{Entry, IntentEntry};
 use crate::record::field_tree::{FieldTree, Seed};
 use crate::record::intent::Intent;
 
@@ -203,9 +203,12 @@ fn check_declared(report: &mut Report, evidence: &ReceiptEvidence<'_>, entry: &I
             "its call ids are not the declared ones, in order",
         );
     }
-    let digests = intent.calls.iter().zip(0u32..).map(|(call, i)| call_digest(&seed, i, call).ok());
-    let sealed = entry.calls.iter().map(|call| Some(call.digest));
-    if digests.eq(sealed) {
+    // Of a modified call the answer says with which arguments it may run, and the digest is of those.
+    let changed = |i: u32| answer.decision.calls.get(usize::try_from(i).ok()?)?.args.as_ref();
+    let mut calls = intent.calls.iter().zip(&entry.calls).zip(0u32..);
+    if intent.calls.len() == entry.calls.len()
+        && calls.all(|((call, sealed), i)| sealed.is_of(&seed, i, call, changed(i)))
+    {
         report.passed("sealed calls are the declared calls", format!("{} digests", entry.calls.len()));
     } else {
         report.failed("sealed calls are the declared calls", "a call's salted digest differs");

@@ -3,26 +3,28 @@
 //! Their declared documents are records that the state fold reads, so they are never erased.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use serde_json::json;
+use uuid::Uuid;
 
 use super::committer::{Reply, SealedLeaf};
 use super::error::LedgerError;
 use super::keyring::random;
 use super::payload::Payload;
 use super::sequencer::{Made, Sequencer, new_id};
-use super::state::CredentialDigest;
+use super::state::{CredentialDigest, PartyKind};
 use crate::evidence::bundle::Scope;
 use crate::merkle::Hash;
 use crate::policy::Engine;
 use crate::record::canonical::to_jcs;
 use crate::record::entry::{
-    AgentEntry, AgentKind, ENTRY_VERSION, Entry, Operation, OperatorEntry, OperatorKind, PolicyEntry,
-    PolicyKind, PolicyMode,
+    AgentEntry, AgentKind, ApplicationEntry, ApplicationKind, ENTRY_VERSION, Entry, Operation, OperatorEntry,
+    OperatorKind, PolicyEntry, PolicyKind, PolicyMode, ToolEntry, ToolKind,
 };
-use crate::record::field_tree::{FieldTree, Seed};
+use crate::record::field_tree::{Commitment, FieldTree, Seed};
 use crate::record::limits;
+use crate::record::time::Timestamp;
 
 /// Something an operator does.
 pub struct Admin {
@@ -66,6 +68,31 @@ pub enum Change {
         /// Its name.
         name: String,
     },
+    /// Registers an application or a tool server.
+    RegisterParty {
+        /// Which of the two.
+        kind: PartyKind,
+        /// Its name.
+        name: String,
+        /// Digest of its token.
+        credential: CredentialDigest,
+    },
+    /// Gives an application or a tool server a new token.
+    RotateParty {
+        /// Which of the two.
+        kind: PartyKind,
+        /// Its name.
+        name: String,
+        /// Digest of its new token.
+        credential: CredentialDigest,
+    },
+    /// Ends the registration of an application or a tool server.
+    RevokeParty {
+        /// Which of the two.
+        kind: PartyKind,
+        /// Its name.
+        name: String,
+    },
     /// Makes a bundle decide.
     ActivatePolicy {
         /// The bundle, ready to decide.
@@ -98,6 +125,8 @@ impl Sequencer {
         match self.make_admin(admin) {
             Ok(made) => {
                 if let Some(engine) = engine {
+                    let shared = &self.shared.engine;
+                    *shared.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&engine);
                     self.engine = engine;
                 }
                 self.seal(made, None, reply);
@@ -110,7 +139,6 @@ impl Sequencer {
         let at = self.stamp()?;
         let id = new_id(at)?;
         self.authorize(admin.by)?;
-        let by = admin.by.unwrap_or_default();
         let record = self.record(&admin.change)?;
         let seed = Seed::from_bytes(*random::<32>()?);
         let declared = match &record {
@@ -121,6 +149,30 @@ impl Sequencer {
             ),
             None => None,
         };
+        if matches!(admin.change, Change::AnnounceBundleKey { .. } | Change::Export { .. }) {
+            return self.make_hand_out(admin, id, at);
+        }
+        let entry = self.entry_of(admin, id, at, declared)?;
+        let Some(record) = record else { return self.make(entry, id, at, None, None) };
+        let record = to_jcs(&record).map_err(|e| LedgerError::TooLarge(e.to_string()))?;
+        let payload = Payload {
+            declared: record.clone(),
+            evaluation: Vec::new(),
+            declared_seed: seed,
+            evaluation_seed: Seed::from_bytes([0; 32]),
+            signature: None,
+        };
+        self.make(entry, id, at, Some(&payload), Some(record))
+    }
+
+    fn entry_of(
+        &self,
+        admin: &Admin,
+        id: Uuid,
+        at: Timestamp,
+        declared: Option<Commitment>,
+    ) -> Result<Entry, LedgerError> {
+        let by = admin.by.unwrap_or_default();
         let commitment = || declared.ok_or_else(|| LedgerError::Damaged("a record is missing".to_owned()));
         let agent = |name: &str| self.active_agent(name);
         let agent_entry = |operation, agent, key: Option<[u8; 32]>| {
@@ -137,7 +189,8 @@ impl Sequencer {
                 key,
             })
         };
-        let entry = match &admin.change {
+        let party_entry = |kind, operation, of| party_entry(kind, operation, of, id, at, by, declared);
+        Ok(match &admin.change {
             Change::RegisterOperator { .. } => Entry::Operator(OperatorEntry {
                 v: ENTRY_VERSION,
                 kind: OperatorKind::It,
@@ -149,6 +202,13 @@ impl Sequencer {
             Change::RegisterAgent { key, .. } => agent_entry(Operation::Register, None, *key),
             Change::RotateAgent { name, key, .. } => agent_entry(Operation::Rotate, Some(agent(name)?), *key),
             Change::RevokeAgent { name } => agent_entry(Operation::Revoke, Some(agent(name)?), None),
+            Change::RegisterParty { kind, .. } => party_entry(*kind, Operation::Register, None),
+            Change::RotateParty { kind, name, .. } => {
+                party_entry(*kind, Operation::Rotate, Some(self.active_party(*kind, name)?))
+            }
+            Change::RevokeParty { kind, name } => {
+                party_entry(*kind, Operation::Revoke, Some(self.active_party(*kind, name)?))
+            }
             Change::ActivatePolicy { engine, .. } => Entry::Policy(PolicyEntry {
                 v: ENTRY_VERSION,
                 kind: PolicyKind::It,
@@ -160,19 +220,9 @@ impl Sequencer {
                 declared: commitment()?,
             }),
             Change::AnnounceBundleKey { .. } | Change::Export { .. } => {
-                return self.make_hand_out(admin, id, at);
+                return Err(LedgerError::Damaged("a hand-out is made elsewhere".to_owned()));
             }
-        };
-        let Some(record) = record else { return self.make(entry, id, at, None, None) };
-        let record = to_jcs(&record).map_err(|e| LedgerError::TooLarge(e.to_string()))?;
-        let payload = Payload {
-            declared: record.clone(),
-            evaluation: Vec::new(),
-            declared_seed: seed,
-            evaluation_seed: Seed::from_bytes([0; 32]),
-            signature: None,
-        };
-        self.make(entry, id, at, Some(&payload), Some(record))
+        })
     }
 
     fn authorize(&self, by: Option<u64>) -> Result<(), LedgerError> {
@@ -192,6 +242,26 @@ impl Sequencer {
             .ok_or_else(|| LedgerError::NoSuchAgent(name.to_owned()))
     }
 
+    fn active_party(&self, kind: PartyKind, name: &str) -> Result<u64, LedgerError> {
+        let registry = &self.state.registry;
+        registry
+            .party_named(kind, name)
+            .filter(|index| registry.party(kind, *index).is_some_and(|party| !party.revoked))
+            .ok_or_else(|| LedgerError::NoSuchParty { kind: kind.as_str(), name: name.to_owned() })
+    }
+
+    /// Whether one more of a kind may be registered under this name.
+    fn check_new_party(&self, kind: PartyKind, name: &str) -> Result<(), LedgerError> {
+        let count = match kind {
+            PartyKind::Application => self.state.chain.application_count(),
+            PartyKind::ToolServer => self.state.chain.tool_count(),
+        };
+        if self.state.registry.party_named(kind, name).is_some() {
+            return Err(LedgerError::NameTaken { kind: kind.as_str(), name: name.to_owned() });
+        }
+        if count >= limits::REGISTRATIONS_MAX { Err(LedgerError::TooManyRegistrations) } else { Ok(()) }
+    }
+
     /// The declared document of a change; a revocation has none.
     fn record(&self, change: &Change) -> Result<Option<serde_json::Value>, LedgerError> {
         let base64 = |key: &Option<[u8; 32]>| key.map(|key| Hash(key).to_string());
@@ -201,7 +271,7 @@ impl Sequencer {
             }
             Change::RegisterAgent { name, roles, credential, key } => {
                 if self.state.registry.agent_named(name).is_some() {
-                    return Err(LedgerError::NameTaken(name.clone()));
+                    return Err(LedgerError::NameTaken { kind: "agent", name: name.clone() });
                 }
                 if self.state.chain.agent_count() >= limits::AGENTS_MAX {
                     return Err(LedgerError::TooManyAgents);
@@ -213,7 +283,17 @@ impl Sequencer {
                 let credential = hex::encode(credential.0);
                 Some(json!({ "agent": name, "credential": credential, "key": base64(key) }))
             }
-            Change::RevokeAgent { .. } | Change::AnnounceBundleKey { .. } | Change::Export { .. } => None,
+            Change::RegisterParty { kind, name, credential } => {
+                self.check_new_party(*kind, name)?;
+                Some(json!({ kind.entry_type(): name, "credential": hex::encode(credential.0) }))
+            }
+            Change::RotateParty { kind, name, credential } => {
+                Some(json!({ kind.entry_type(): name, "credential": hex::encode(credential.0) }))
+            }
+            Change::RevokeAgent { .. }
+            | Change::RevokeParty { .. }
+            | Change::AnnounceBundleKey { .. }
+            | Change::Export { .. } => None,
             Change::ActivatePolicy { engine, files, author } => {
                 let texts: BTreeMap<&String, String> = files
                     .iter()
@@ -230,4 +310,37 @@ impl Sequencer {
 
 fn not_text(path: &str) -> LedgerError {
     LedgerError::TooLarge(format!("policy file {path} is not UTF-8"))
+}
+
+fn party_entry(
+    kind: PartyKind,
+    operation: Operation,
+    of: Option<u64>,
+    id: Uuid,
+    at: Timestamp,
+    by: u64,
+    declared: Option<Commitment>,
+) -> Entry {
+    match kind {
+        PartyKind::Application => Entry::Application(ApplicationEntry {
+            v: ENTRY_VERSION,
+            kind: ApplicationKind::It,
+            id,
+            at,
+            operation,
+            application: of,
+            by,
+            declared,
+        }),
+        PartyKind::ToolServer => Entry::Tool(ToolEntry {
+            v: ENTRY_VERSION,
+            kind: ToolKind::It,
+            id,
+            at,
+            operation,
+            tool: of,
+            by,
+            declared,
+        }),
+    }
 }

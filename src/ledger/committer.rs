@@ -65,7 +65,7 @@ pub(super) struct EntryItem {
     pub(super) entry: Arc<[u8]>,
     pub(super) at: Timestamp,
     pub(super) payload: Option<Ciphertext>,
-    /// Its key in the index, if it is an intent.
+    /// Its key in the index, if it has one.
     pub(super) key: Option<IntentKey>,
     /// What was decided, if it is an intent.
     pub(super) outcome: Option<Outcome>,
@@ -202,7 +202,7 @@ impl Committer {
 
     fn arrived(&self, item: &Item) {
         let intent = match item {
-            Item::Entry(entry) => entry.key.is_some(),
+            Item::Entry(entry) => entry.outcome.is_some(),
             Item::After { intent, .. } => *intent,
             Item::Snapshot(_) => false,
         };

@@ -44,12 +44,39 @@ pub enum LedgerError {
     /// `created` is too far from the service's clock.
     #[error("\"created\" is more than 5 minutes from the service's clock")]
     CreatedOutsideWindow,
-    /// An agent of this name exists, or existed.
-    #[error("an agent named \"{0}\" is, or was, registered")]
-    NameTaken(String),
+    /// One of this kind and name exists, or existed.
+    #[error("{kind} \"{name}\" is, or was, registered")]
+    NameTaken {
+        /// What was to be registered.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+    },
     /// No agent of this name.
     #[error("no active agent is named \"{0}\"")]
     NoSuchAgent(String),
+    /// No application or tool server of this name.
+    #[error("no active {kind} is named \"{name}\"")]
+    NoSuchParty {
+        /// What was looked for.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// As many applications or tool servers as the ledger holds.
+    #[error("the ledger holds as many registrations of this kind as it takes")]
+    TooManyRegistrations,
+    /// The session is open.
+    #[error("the session is open since leaf {0}")]
+    SessionOpen(u64),
+    /// The session is not open, or another application opened it.
+    #[error(
+        "the session is not open: it lapsed, or its agent or application was revoked, or it was opened anew"
+    )]
+    SessionNotOpen,
+    /// As many sessions as the ledger holds are open and young.
+    #[error("as many sessions are open as the ledger holds")]
+    TooManySessions,
     /// As many agents as the ledger holds.
     #[error("the ledger holds as many agents as it takes")]
     TooManyAgents,

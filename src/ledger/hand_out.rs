@@ -11,9 +11,10 @@ use zeroize::Zeroizing;
 
 use super::admin::{Admin, Change};
 use super::error::LedgerError;
+use super::find::{Kept, ciphertext_of};
 use super::keyring::{KeyringError, random};
 use super::payload::Payload;
-use super::running::{Ledger, ciphertext_of};
+use super::running::Ledger;
 use super::sequencer::{Made, Sequencer};
 use crate::disk::{FileMode, read_file, write_file_atomically};
 use crate::evidence::bundle::{BundleSigner, ProvenLeaf, Scope};
@@ -141,17 +142,19 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`]: it cannot be read, opened, or does not fit.
     pub fn leaf_with_payload(&self, index: u64) -> Result<(Arc<[u8]>, Payload), LedgerError> {
+        self.kept(index).map(|kept| (kept.bytes, kept.payload))
+    }
+
+    /// A published leaf that has a payload, read and opened.
+    ///
+    /// # Errors
+    /// [`LedgerError`]: it cannot be read, opened, or does not fit.
+    pub fn kept(&self, index: u64) -> Result<Kept, LedgerError> {
         let damaged = |what: String| LedgerError::Damaged(format!("leaf {index}: {what}"));
         let bytes = self.entry(index)?.ok_or_else(|| damaged("it is not published".to_owned()))?;
         let entry = Entry::parse(&bytes).map_err(|e| damaged(e.to_string()))?;
-        let id = match &entry {
-            Entry::Intent(entry) => entry.id,
-            Entry::Operator(entry) => entry.id,
-            Entry::Agent(entry) => entry.id,
-            Entry::Policy(entry) => entry.id,
-            Entry::Export(entry) => entry.id,
-            _ => return Err(damaged("it has no payload".to_owned())),
-        };
+        let id = entry.id().filter(|_| entry.declared().is_some());
+        let id = id.ok_or_else(|| damaged("it has no payload".to_owned()))?;
         let journal = SegmentReader::new(Arc::clone(&self.shared.disk), &self.layout().journal());
         // What lies behind the frame that holds a published leaf is not looked at.
         let end = Position { segment: u64::MAX, offset: 0 };
@@ -159,7 +162,8 @@ impl Ledger {
         let position = position.ok_or_else(|| damaged("it is in no frame of the journal".to_owned()))?;
         let frame = journal.frame_at(position).map_err(|e| damaged(e.to_string()))?;
         let ciphertext = ciphertext_of(&frame, index, &bytes).map_err(|e| damaged(e.to_owned()))?;
-        Ok((bytes, self.shared.keyring.open_payload(&ciphertext, id.as_bytes())?))
+        let payload = self.shared.keyring.open_payload(&ciphertext, id.as_bytes())?;
+        Ok(Kept { index, entry, bytes, payload, sealed_size: frame.header().next_index() })
     }
 
     /// A published leaf with its inclusion proof under a checkpoint, verified before it is given.

@@ -15,6 +15,7 @@ use self::unwritten::Unwritten;
 use super::checked_file::CheckedFile;
 use crate::disk::{Disk, FileMode, OpenMode};
 use crate::journal::Position;
+use crate::record::entry::Entry;
 
 const ROWS: TableDefinition<'_, [u8; 24], [u8; 24]> = TableDefinition::new("intents");
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
@@ -23,13 +24,34 @@ const INDEXED_TO: &str = "indexed_to";
 pub(super) const RUN_ROWS: usize = 8_192;
 const CACHE_BYTES: usize = 16 << 20;
 
-/// An intent's key: its id, then its agent, so that rows are in the order of time.
+/// An intent's key: its id, then its agent, so that rows are in the order of time. What applications say has keys alike, by
+/// their registrations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct IntentKey {
     /// The intent's id.
     pub id: Uuid,
-    /// The leaf index of its agent's registration.
+    /// The leaf index of the registration of its agent, application or tool server.
     pub agent: u64,
+}
+
+impl IntentKey {
+    /// The key of a call's one outcome. In the place of an id it has the call: leaf index and number. Ids of the present are
+    /// greater, so the shortcut over the greatest key stays one; and no id stands beside a tool server's registration.
+    pub(super) fn of_outcome(intent: u64, call: u32, tool: u64) -> Self {
+        let id = Uuid::from_u128((u128::from(intent) << 64) | u128::from(call));
+        Self { id, agent: tool }
+    }
+}
+
+/// The key under which an entry is found, if it is one that is looked for by its id.
+pub(super) fn key_of(entry: &Entry) -> Option<IntentKey> {
+    Some(match entry {
+        Entry::Intent(entry) => IntentKey { id: entry.id, agent: entry.agent },
+        Entry::Session(entry) => IntentKey { id: entry.id, agent: entry.application },
+        Entry::Turn(entry) => IntentKey { id: entry.id, agent: entry.application },
+        Entry::Outcome(entry) => IntentKey::of_outcome(entry.intent, entry.call, entry.tool),
+        _ => return None,
+    })
 }
 
 /// Where an intent is.

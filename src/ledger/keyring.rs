@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 
 use super::layout::Layout;
 use super::payload::{Payload, PayloadFormError};
+use super::state::FoldKey;
 use crate::disk::{Disk, FileMode, read_file, write_file_atomically};
 use crate::journal::{AES_256_GCM, FrameKey, PayloadView};
 use crate::record::entry::SessionTag;
@@ -254,6 +255,18 @@ impl Keyring {
             tag.iter_mut().zip(full).for_each(|(out, byte)| *out = byte);
         }
         SessionTag(tag)
+    }
+
+    /// The key of the fold's fingerprints.
+    #[must_use]
+    pub fn fold_key(&self) -> FoldKey {
+        let mut secret = Zeroizing::new([0u8; 32]);
+        if let Ok(mut mac) = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(&*self.session_key) {
+            mac.update(b"foreseal.fold.v1\0");
+            let full: [u8; 32] = mac.finalize().into_bytes().into();
+            *secret = full;
+        }
+        FoldKey::new(&secret)
     }
 
     /// Encrypts bytes that only this service reads back (snapshots).

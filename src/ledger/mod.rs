@@ -29,6 +29,8 @@ pub mod clock;
 mod committer;
 #[cfg(feature = "server")]
 mod error;
+#[cfg(feature = "server")]
+mod find;
 pub mod fsck;
 #[cfg(feature = "server")]
 mod hand_out;
@@ -64,6 +66,8 @@ pub mod snapshot;
 pub mod state;
 #[cfg(feature = "server")]
 mod steady_clock;
+#[cfg(feature = "server")]
+mod testimony;
 pub mod tiles;
 
 #[cfg(feature = "server")]
@@ -72,6 +76,8 @@ pub use admin::{Admin, Change};
 pub use committer::SealedLeaf;
 #[cfg(feature = "server")]
 pub use error::LedgerError;
+#[cfg(feature = "server")]
+pub use find::{Found, Kept};
 #[cfg(feature = "server")]
 pub use hand_out::TakeLeaf;
 #[cfg(feature = "server")]
@@ -85,8 +91,10 @@ pub use open_error::OpenError;
 #[cfg(feature = "server")]
 pub(crate) use running::Threads;
 #[cfg(feature = "server")]
-pub use running::{Admission, Found, Ledger};
+pub use running::{Admission, Ledger};
 #[cfg(feature = "server")]
-pub use sequencer::{Accepted, Admitted, IntentReply, VerifiedSignature};
+pub use sequencer::{Accepted, Admitted, IntentReply, SignalsAhead, VerifiedSignature};
 #[cfg(feature = "server")]
 pub use shared::{News, Published};
+#[cfg(feature = "server")]
+pub use testimony::{Heard, Testimony, Told};

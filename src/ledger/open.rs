@@ -197,6 +197,7 @@ impl Ledger {
             keyring,
             tiles: restored.tiles,
             index,
+            engine: Arc::clone(&engine),
         };
         let shared = Arc::new(Shared::new(parts, published));
         let running = Running {
@@ -238,6 +239,7 @@ fn start(
     let sequencer = Sequencer {
         shared: Arc::clone(shared),
         state: running.state,
+        fold_key: shared.keyring.fold_key(),
         engine: running.engine,
         epoch: running.epoch,
         commands,
@@ -395,7 +397,8 @@ impl Opening<'_> {
         known_size: u64,
     ) -> Result<Restored, OpenError> {
         let from_snapshot = tiles.size();
-        let mut replay = Replay { state, tiles, keyring: self.keyring, key: self.key, bytes: 0 };
+        let (keyring, fold_key) = (self.keyring, self.keyring.fold_key());
+        let mut replay = Replay { state, tiles, keyring, fold_key, key: self.key, bytes: 0 };
         let (journal, recovered) = SegmentedJournal::open(
             Arc::clone(self.disk),
             &self.layout.journal(),

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use super::index::{Index, IntentKey, RUN_ROWS, Row};
+use super::index::{Index, IntentKey, RUN_ROWS, Row, key_of};
 use super::keyring::{Ciphertext, Keyring};
 use super::layout::Layout;
 use super::log_key::own_checkpoint;
 use super::open_error::OpenError;
-use super::state::State;
+use super::payload::Payload;
+use super::state::{FoldKey, Sealed, State};
 use super::tiles::{Tiles, WAITING_BUNDLES_MAX};
 use crate::disk::Disk;
 use crate::journal::{FrameView, Position, SegmentReader, VisitError};
@@ -19,6 +20,7 @@ pub(super) struct Replay<'a> {
     pub(super) state: State,
     pub(super) tiles: Tiles,
     pub(super) keyring: &'a Keyring,
+    pub(super) fold_key: FoldKey,
     pub(super) key: &'a VerifierKey,
     /// Bytes of the frames so far.
     pub(super) bytes: u64,
@@ -38,15 +40,12 @@ impl Replay<'_> {
                 )
                 .into());
             }
-            let record = match &entry {
-                Entry::Operator(operator) => self.record(frame, number, operator.id.as_bytes())?,
-                Entry::Agent(agent) if agent.declared.is_some() => {
-                    self.record(frame, number, agent.id.as_bytes())?
-                }
-                Entry::Policy(policy) => self.record(frame, number, policy.id.as_bytes())?,
-                _ => None,
+            let payload = match entry.id().filter(|_| self.state.reads_payload_of(&entry)) {
+                Some(id) => self.payload(frame, number, id.as_bytes())?,
+                None => None,
             };
-            self.state.apply(&entry, record.as_deref())?;
+            let sealed = payload.as_ref().map_or(Sealed::Nothing, Sealed::Payload);
+            self.state.apply(&entry, &sealed, &self.fold_key)?;
             entries.push(bytes.into());
         }
         if self.tiles.append(&entries)? > WAITING_BUNDLES_MAX {
@@ -69,9 +68,9 @@ impl Replay<'_> {
         Ok(())
     }
 
-    fn record(&self, frame: &FrameView, number: u32, id: &[u8; 16]) -> Result<Option<Vec<u8>>, VisitError> {
+    fn payload(&self, frame: &FrameView, number: u32, id: &[u8; 16]) -> Result<Option<Payload>, VisitError> {
         let Some(payload) = frame.payloads().find(|payload| payload.entry == number) else { return Ok(None) };
-        Ok(Some(self.keyring.open_payload(&Ciphertext::of(&payload), id)?.declared))
+        Ok(Some(self.keyring.open_payload(&Ciphertext::of(&payload), id)?))
     }
 }
 
@@ -107,14 +106,11 @@ pub(super) fn catch_up(
     Ok(count)
 }
 
-/// The index rows of a frame's intents.
+/// The index rows of a frame's entries.
 pub(super) fn rows_of(position: Position, frame: &FrameView) -> impl Iterator<Item = (IntentKey, Row)> {
     let entries = (frame.header().first_index..).zip(frame.entries());
-    entries.filter_map(move |(index, bytes)| match Entry::parse(bytes) {
-        Ok(Entry::Intent(intent)) => {
-            let key = IntentKey { id: intent.id, agent: intent.agent };
-            Some((key, Row { index, frame: Some(position) }))
-        }
-        _ => None,
+    entries.filter_map(move |(index, bytes)| {
+        let key = key_of(&Entry::parse(bytes).ok()?)?;
+        Some((key, Row { index, frame: Some(position) }))
     })
 }

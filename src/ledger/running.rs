@@ -5,29 +5,25 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
-use uuid::Uuid;
-
 use super::admin::Admin;
 use super::behind::Behind;
 use super::clock::Stopwatch;
 use super::committer::{Reply, SealedLeaf};
 use super::error::LedgerError;
-use super::index::{IntentKey, Row};
-use super::keyring::Ciphertext;
 use super::layout::Layout;
 use super::measures::Measures;
-use super::payload::Payload;
 use super::sequencer::{Admitted, Command, IntentReply};
 use super::shared::{News, Published, Shared};
+use super::testimony::{Heard, Testimony};
 use crate::disk::DiskLock;
 use crate::evidence::Receipt;
-use crate::journal::{FrameView, ReadError, SegmentReader};
 use crate::merkle::{
     Hash, TilePath, consistency_proof, inclusion_proof, leaf_hash, root_at, verify_consistency,
     verify_inclusion,
 };
 use crate::note::{Checkpoint, SignedNote, VerifierKey};
-use crate::record::entry::{Entry, IntentEntry, RefusedCounts};
+use crate::policy::Engine;
+use crate::record::entry::RefusedCounts;
 use crate::record::limits;
 
 /// A running ledger. Dropping it, or [`Ledger::stop`], seals what is in hand and ends the threads.
@@ -52,20 +48,6 @@ pub(crate) struct Threads {
     pub(super) behind: JoinHandle<()>,
     pub(super) to_behind: SyncSender<Behind>,
     pub(super) lock: DiskLock,
-}
-
-/// A sealed intent, read back and checked.
-pub struct Found {
-    /// Its leaf index.
-    pub index: u64,
-    /// Its leaf.
-    pub entry: IntentEntry,
-    /// The leaf's bytes.
-    pub bytes: Arc<[u8]>,
-    /// Its payload, decrypted.
-    pub payload: Payload,
-    /// The size of the checkpoint that its first receipt was under.
-    pub sealed_size: u64,
 }
 
 impl Ledger {
@@ -149,6 +131,12 @@ impl Ledger {
         &self.shared.measures
     }
 
+    /// The engine that decides next.
+    #[must_use]
+    pub fn engine(&self) -> Arc<Engine> {
+        Arc::clone(&self.shared.engine.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Takes a place in the queue for an intent that is about to be read.
     ///
     /// # Errors
@@ -187,6 +175,17 @@ impl Ledger {
         }
         let reply = told_once(reply);
         if let Err(unsent) = self.send(Command::Admin(Box::new(admin), reply)) {
+            refuse_unsent(unsent);
+        }
+    }
+
+    /// Seals what an application or a tool server says. `reply` is called once, on another thread.
+    pub fn testify(&self, testimony: Testimony, reply: Reply<Heard>) {
+        if let Some(reason) = self.shared.poisoned() {
+            return reply(Err(LedgerError::Poisoned(reason.to_owned())));
+        }
+        let reply = told_once(reply);
+        if let Err(unsent) = self.send(Command::Testimony(Box::new(testimony), reply)) {
             refuse_unsent(unsent);
         }
     }
@@ -322,51 +321,6 @@ impl Ledger {
         Ok(self.shared.tiles.resource(path, self.published().size)?)
     }
 
-    /// Finds an agent's intent by its id, once it is durable.
-    ///
-    /// # Errors
-    /// [`LedgerError`]: what it needs cannot be read, opened, or does not fit.
-    pub fn find(&self, id: Uuid, agent: u64) -> Result<Option<Found>, LedgerError> {
-        let key = IntentKey { id, agent };
-        let row = self.shared.index.get(&key).map_err(|e| LedgerError::Damaged(e.to_string()))?;
-        row.map(|row| self.load(key, row)).transpose().map(Option::flatten)
-    }
-
-    /// Finds every agent's intent with this id.
-    ///
-    /// # Errors
-    /// As [`Ledger::find`].
-    pub fn find_all(&self, id: Uuid) -> Result<Vec<Found>, LedgerError> {
-        let rows = self.shared.index.with_id(id, limits::PAGE_MAX_ITEMS);
-        let rows = rows.map_err(|e| LedgerError::Damaged(e.to_string()))?;
-        rows.into_iter().filter_map(|(key, row)| self.load(key, row).transpose()).collect()
-    }
-
-    /// Reads an intent back. The row is a hint: the leaf in the tree, and the frame, must say the same.
-    fn load(&self, key: IntentKey, row: Row) -> Result<Option<Found>, LedgerError> {
-        let (Some(position), true) = (row.frame, row.index < self.published().size) else {
-            // Pending is not there yet; after a failed write nobody knows.
-            return match self.shared.poisoned() {
-                Some(reason) => Err(LedgerError::OutcomeUnknown(reason.to_owned())),
-                None => Ok(None),
-            };
-        };
-        let damaged =
-            |what: &str| LedgerError::Damaged(format!("intent {} at leaf {}: {what}", key.id, row.index));
-        let bytes = self.shared.tiles.entry(row.index)?.ok_or_else(|| damaged("the leaf is missing"))?;
-        let Ok(Entry::Intent(entry)) = Entry::parse(&bytes) else {
-            return Err(damaged("the leaf is no intent"));
-        };
-        if entry.id != key.id || entry.agent != key.agent {
-            return Err(damaged("the leaf is another intent"));
-        }
-        let journal = SegmentReader::new(Arc::clone(&self.shared.disk), &self.shared.layout.journal());
-        let frame = journal.frame_at(position).map_err(|e: ReadError| damaged(&e.to_string()))?;
-        let ciphertext = ciphertext_of(&frame, row.index, &bytes).map_err(damaged)?;
-        let payload = self.shared.keyring.open_payload(&ciphertext, entry.id.as_bytes())?;
-        Ok(Some(Found { index: row.index, entry, bytes, payload, sealed_size: frame.header().next_index() }))
-    }
-
     /// The checkpoint of a published size, as it was signed when the log had that size. The tiles that give its root are
     /// proven against the published root before anything is signed.
     ///
@@ -448,19 +402,9 @@ fn refuse_unsent(unsent: TrySendError<Command>) {
     match command {
         Command::Intent(_, reply) => reply(Err(error)),
         Command::Admin(_, reply) => reply(Err(error)),
+        Command::Testimony(_, reply) => reply(Err(error)),
         Command::SealRefused | Command::Stop => {}
     }
-}
-
-pub(super) fn ciphertext_of(frame: &FrameView, index: u64, leaf: &[u8]) -> Result<Ciphertext, &'static str> {
-    let number = index.checked_sub(frame.header().first_index).ok_or("its frame begins behind it")?;
-    let entry = usize::try_from(number).ok().and_then(|number| frame.entry(number));
-    if entry != Some(leaf) {
-        return Err("its frame holds another entry in its place");
-    }
-    let payload = frame.payloads().find(|payload| u64::from(payload.entry) == number);
-    let payload = payload.ok_or("its frame holds no payload for it")?;
-    Ok(Ciphertext::of(&payload))
 }
 
 /// A place in the queue; given back when dropped.

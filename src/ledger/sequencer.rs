@@ -16,12 +16,15 @@ use super::index::IntentKey;
 use super::keyring::{Ciphertext, random};
 use super::payload::Payload;
 use super::shared::Shared;
-use super::state::{CredentialDigest, State};
+use super::state::{CredentialDigest, FoldKey, Sealed, State};
+use super::testimony::{Heard, Testimony};
 use crate::merkle::Hash;
+use crate::policy::signals::Signals;
 use crate::policy::{AgentFacts, CallView, Claimed, DecideInput, ENGINE_VERSION, Engine, Evaluated};
 use crate::record::decision::Decision;
 use crate::record::entry::{
-    ENTRY_VERSION, Entry, IntentEntry, IntentKind, RefusedEntry, RefusedKind, SealedCall,
+    Delta, ENTRY_VERSION, Entry, IntentEntry, IntentKind, Label, RefusedEntry, RefusedKind, SealedCall,
+    changed_call_digest,
 };
 use crate::record::evaluation::document_of;
 use crate::record::field_tree::{Commitment, FieldTree, Seed};
@@ -33,6 +36,7 @@ use crate::record::time::Timestamp;
 pub(super) enum Command {
     Intent(Box<Admitted>, IntentReply),
     Admin(Box<Admin>, Reply<SealedLeaf>),
+    Testimony(Box<Testimony>, Reply<Heard>),
     /// Seals the counts of refusals, if there are any.
     SealRefused,
     /// Everything before it is decided; the sequencer ends.
@@ -57,6 +61,16 @@ pub struct Admitted {
     pub call_digests: Vec<Hash>,
     /// The agent's signature and the key it verified under.
     pub signature: Option<VerifiedSignature>,
+    /// What could be seen of its calls before its turn.
+    pub signals: Option<SignalsAhead>,
+}
+
+/// Signals of an intent's calls, computed before its turn.
+pub struct SignalsAhead {
+    /// Whose bundle says what of the arguments is parsed.
+    pub engine: Arc<Engine>,
+    /// One per call.
+    pub signals: Vec<Signals>,
 }
 
 /// An agent's signature, and the public key it verified under.
@@ -90,6 +104,7 @@ pub(super) struct Sequencer {
     pub(super) shared: Arc<Shared>,
     pub(super) state: State,
     pub(super) engine: Arc<Engine>,
+    pub(super) fold_key: FoldKey,
     pub(super) epoch: Epoch,
     pub(super) commands: Receiver<Command>,
     pub(super) items: SyncSender<Item>,
@@ -115,8 +130,10 @@ pub(super) struct Made {
     pub(super) entry: Entry,
     pub(super) bytes: Vec<u8>,
     pub(super) payload: Option<Ciphertext>,
-    /// The declared document of an administrative entry, which the state fold needs.
+    /// The declared document of an entry that is not an intent, which the state fold needs.
     pub(super) record: Option<Vec<u8>>,
+    /// An intent, and the steps of the plan that its calls are.
+    pub(super) decided: Option<(Intent, Vec<Option<usize>>)>,
 }
 
 impl Sequencer {
@@ -125,6 +142,7 @@ impl Sequencer {
             match command {
                 Command::Intent(admitted, reply) => self.intent(*admitted, reply),
                 Command::Admin(admin, reply) => self.admin(&admin, reply),
+                Command::Testimony(testimony, reply) => self.testimony(&testimony, reply),
                 Command::SealRefused => self.seal_refused(),
                 Command::Stop => break,
             }
@@ -137,13 +155,14 @@ impl Sequencer {
             match command {
                 Command::Intent(_, reply) => reply(Err(LedgerError::Stopping)),
                 Command::Admin(_, reply) => reply(Err(LedgerError::Stopping)),
+                Command::Testimony(_, reply) => reply(Err(LedgerError::Stopping)),
                 Command::SealRefused | Command::Stop => {}
             }
         }
         self.seal_refused();
     }
 
-    fn hand_over(&self, item: Item) {
+    pub(super) fn hand_over(&self, item: Item) {
         // The committer outlives the sequencer; if it does not, it has failed and whoever waits is told by the drop.
         let _ = self.items.send(item);
     }
@@ -235,23 +254,40 @@ impl Sequencer {
         at: Timestamp,
     ) -> Evaluated {
         let intent = &admitted.intent;
+        let (state, key) = (&self.state, &self.fold_key);
+        let tag = self.shared.keyring.session_tag(admitted.agent, &intent.session);
+        let session = state.sessions.view(&tag, admitted.agent, &state.chain, at, intent.calls.len());
+        let repeats = session.repeats(&intent.calls, key);
+        // Signals that were computed for another bundle's tools are none of this one's.
+        let ahead = admitted.signals.as_ref().filter(|ahead| Arc::ptr_eq(&ahead.engine, &self.engine));
+        let signals = |i: usize| ahead.and_then(|ahead| ahead.signals.get(i));
         let calls: Vec<CallView<'_>> = intent
             .calls
             .iter()
-            .map(|call| CallView { id: &call.id, server: &call.server, tool: &call.tool, args: &call.args })
+            .zip(repeats)
+            .enumerate()
+            .map(|(i, (call, repeats))| CallView {
+                after: &call.after,
+                repeats,
+                signals: signals(i),
+                ..CallView::new(&call.id, &call.server, &call.tool, &call.args)
+            })
             .collect();
         let count = |length: Option<usize>| u32::try_from(length.unwrap_or(0)).unwrap_or(u32::MAX);
         self.engine.decide(&DecideInput {
-            agent: AgentFacts { name, roles, signed },
-            calls: &calls,
+            atomic: intent.atomic,
             claimed: Claimed {
                 goal_stated: intent.goal.as_ref().is_some_and(|goal| !goal.is_empty()),
                 reasoning_steps: count(intent.reasoning.as_ref().map(Vec::len)),
                 observations: count(intent.observations.as_ref().map(Vec::len)),
+                environment: intent.environment.as_deref(),
+                principal: intent.principal.as_deref(),
             },
-            environment: intent.environment.as_deref(),
-            principal: intent.principal.as_deref(),
-            at: at.as_millis(),
+            session: &session.facts,
+            rate: session.rate,
+            knowledge: session.knowledge(key),
+            plan: session.plan(),
+            ..DecideInput::new(AgentFacts { name, roles, signed }, &calls, at.as_millis())
         })
     }
 
@@ -271,24 +307,24 @@ impl Sequencer {
         let decision = &evaluated.decision;
         let expires =
             decision.expires.and_then(|ms| i64::try_from(ms).ok()).and_then(|ms| at.checked_add_millis(ms));
-        let calls = decision.calls.iter().zip(&admitted.call_digests);
+        let calls = sealed_calls(decision, &admitted)?;
         let entry = Entry::Intent(IntentEntry {
             v: ENTRY_VERSION,
             kind: IntentKind::It,
             id: key.id,
             at,
             agent: key.agent,
+            atomic: admitted.intent.atomic,
             session: self.shared.keyring.session_tag(key.agent, &admitted.intent.session),
             seq: links.next_seq,
             prev: links.last,
             declared: admitted.declared,
+            delta: delta_of(&admitted.intent),
             evaluation: tree.commitment(),
             signer,
             outcome: decision.outcome,
             expires,
-            calls: calls
-                .map(|(call, digest)| SealedCall { outcome: call.outcome, digest: *digest })
-                .collect(),
+            calls,
             policy: self.state.chain.policy(),
             engine: ENGINE_VERSION,
         });
@@ -299,7 +335,8 @@ impl Sequencer {
             evaluation_seed,
             signature: admitted.signature.map(|(signature, _)| signature),
         };
-        self.make(entry, key.id, at, Some(&payload), None)
+        let made = self.make(entry, key.id, at, Some(&payload), None)?;
+        Ok(Made { decided: Some((admitted.intent, evaluated.steps.clone())), ..made })
     }
 
     /// Encodes an entry and seals its payload.
@@ -326,7 +363,7 @@ impl Sequencer {
                 self.entry_room
             )));
         }
-        Ok(Made { entry, bytes, payload, record })
+        Ok(Made { entry, bytes, payload, record, decided: None })
     }
 
     fn seal_payload(
@@ -352,10 +389,16 @@ impl Sequencer {
     pub(super) fn seal(&mut self, made: Made, key: Option<IntentKey>, reply: Reply<SealedLeaf>) {
         let index = self.state.chain.size();
         let before = Arc::clone(&self.state.registry);
-        if let Err(error) = self.state.apply(&made.entry, made.record.as_deref()) {
+        let sealed = match (&made.decided, &made.record) {
+            (Some((intent, steps)), _) => Sealed::Decided(intent, steps),
+            (None, Some(record)) => Sealed::Declared(record),
+            (None, None) => Sealed::Nothing,
+        };
+        if let Err(error) = self.state.apply(&made.entry, &sealed, &self.fold_key) {
             // What we made does not follow from what we hold: a defect, and nothing may be sealed on top of it.
             self.shared.poison(format!("an entry that does not follow was made: {error}"));
-            return self.refuse(key.is_some(), LedgerError::Damaged(error.to_string()), reply);
+            let intent = matches!(made.entry, Entry::Intent(_));
+            return self.refuse(intent, LedgerError::Damaged(error.to_string()), reply);
         }
         if let Some(key) = key {
             self.shared.index.announce(key, index);
@@ -420,4 +463,25 @@ fn time_of(id: Uuid) -> Option<Timestamp> {
     let (seconds, nanos) = id.get_timestamp()?.to_unix();
     let millis = seconds.checked_mul(1_000)?.checked_add(u64::from(nanos) / 1_000_000)?;
     Timestamp::from_millis(i64::try_from(millis).ok()?).ok()
+}
+
+/// What an agent says that it observed may come from anyone: it taints, whatever the agent says of it.
+fn delta_of(intent: &Intent) -> Option<Delta> {
+    let observed = intent.observations.as_ref().is_some_and(|observed| !observed.is_empty());
+    observed.then(|| Delta { labels: vec![Label::Untrusted] })
+}
+
+/// The verdicts as the leaf says them: of a call that was changed, the digest is that of the one that may run.
+fn sealed_calls(decision: &Decision, admitted: &Admitted) -> Result<Vec<SealedCall>, LedgerError> {
+    let calls = decision.calls.iter().zip(&admitted.intent.calls).zip(&admitted.call_digests).zip(0u32..);
+    calls
+        .map(|(((decided, declared), digest), i)| {
+            let digest = match &decided.args {
+                None => *digest,
+                Some(args) => changed_call_digest(&admitted.seed, i, declared, args)
+                    .map_err(|e| LedgerError::TooLarge(e.to_string()))?,
+            };
+            Ok(SealedCall { outcome: decided.outcome, digest })
+        })
+        .collect()
 }

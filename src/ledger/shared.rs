@@ -14,6 +14,7 @@ use super::tiles::Tiles;
 use crate::disk::Disk;
 use crate::merkle::Hash;
 use crate::note::LogSigner;
+use crate::policy::Engine;
 use crate::record::entry::RefusedCounts;
 use crate::record::time::Timestamp;
 
@@ -29,6 +30,8 @@ pub(super) struct Shared {
     pub(super) tiles: Tiles,
     pub(super) index: Index,
     pub(super) published: RwLock<Arc<Published>>,
+    /// The engine that decides next, for what is computed before an intent's turn.
+    pub(super) engine: RwLock<Arc<Engine>>,
     /// Admitted intents that have not reached the committer.
     pub(super) upstream: AtomicUsize,
     /// Admitted intents that have no answer yet.
@@ -92,6 +95,7 @@ impl Shared {
             tiles: parts.tiles,
             index: parts.index,
             published: RwLock::new(Arc::new(published)),
+            engine: RwLock::new(parts.engine),
             upstream: AtomicUsize::new(0),
             in_hand: AtomicUsize::new(0),
             snapshot_wanted: AtomicBool::new(false),
@@ -153,4 +157,5 @@ pub(super) struct Parts {
     pub(super) keyring: Keyring,
     pub(super) tiles: Tiles,
     pub(super) index: Index,
+    pub(super) engine: Arc<Engine>,
 }

@@ -14,7 +14,7 @@ use super::tiles::SavedEdge;
 use crate::disk::{Disk, FileMode, read_file, write_file_atomically};
 use crate::journal::{Position, Resume};
 
-const MAGIC: &[u8; 8] = b"FSNAP01\n";
+const MAGIC: &[u8; 8] = b"FSNAP02\n";
 const PURPOSE: &str = "snapshot";
 const KEPT: usize = 2;
 /// 100,000 agents with long names and a large policy stay below this.

@@ -6,23 +6,34 @@ use cedar_policy::ffi::DetailedError;
 use cedar_policy::{PolicySet, Schema, ValidationMode, ValidationWarning, Validator};
 use sha2::{Digest, Sha256};
 
+use super::cases::{self, Case};
 use super::fault::{BundleError, Fault, FaultKind, Place, Warning};
+use super::manifest::{self, Manifest};
 use super::rule::{self, Rule};
 use super::scope;
 use super::tools::{self, Tool};
+use super::version::FactsForm;
 use super::{lint, schema};
 
 /// The stack for reading rules: a few times what the largest rule needs in a debug build. It is reserved, and
 /// touched only as far as it is used.
 const STACK: usize = 64 << 20;
 
+/// How files of rules end.
+const RULES: &str = ".cedar";
+/// Where files of tests are.
+const TESTS: &str = "tests/";
+
 /// A validated policy bundle: rules, tools, and the Cedar schema that the tools generate.
 #[derive(Debug, Clone)]
 pub struct Bundle {
     digest: [u8; 32],
+    form: FactsForm,
     pub(super) schema: Schema,
     pub(super) tools: BTreeMap<String, Tool>,
     pub(super) rules: BTreeMap<String, Rule>,
+    manifest: Manifest,
+    pub(super) cases: Vec<Case>,
     warnings: Vec<Warning>,
 }
 
@@ -34,16 +45,26 @@ impl Bundle {
     /// Files of a bundle.
     pub const MOST_FILES: usize = 256;
 
-    /// Reads and validates the files of a bundle: `*.cedar` and at most one `tools.json`, by name. No file at
-    /// all is a bundle that denies everything.
+    /// Reads and validates the files of a bundle, by path: `*.cedar`, `tools.json`, `manifest.json`, `signature.json`
+    /// and `tests/*.json`. No file at all is a bundle that denies everything. Its tests are read, not run: see
+    /// [`Engine::run_tests`](super::Engine::run_tests).
     ///
     /// # Errors
     /// Everything that was found wrong, with file, line, column and rule, and what to do about it.
+    pub fn load(files: BTreeMap<String, Vec<u8>>) -> Result<Self, BundleError> {
+        Self::load_for(files, FactsForm::NOW)
+    }
+
+    /// Reads a bundle as [`Self::load`] does, with its rules about the facts of another version: to derive again what
+    /// was decided by it then.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
     #[expect(
         clippy::needless_pass_by_value,
         reason = "the room's contract: whoever loads has read the files"
     )]
-    pub fn load(files: BTreeMap<String, Vec<u8>>) -> Result<Self, BundleError> {
+    pub fn load_for(files: BTreeMap<String, Vec<u8>>, form: FactsForm) -> Result<Self, BundleError> {
         // Cedar parses and validates recursively: on a stack of known size, whoever calls, so that no rule
         // within the limits can overflow it, and that a panic of the parser's is a refusal.
         let refused = || {
@@ -54,16 +75,16 @@ impl Bundle {
             std::thread::Builder::new()
                 .name("policy-load".to_owned())
                 .stack_size(STACK)
-                .spawn_scoped(scope, || Self::load_here(&files))
+                .spawn_scoped(scope, || Self::load_here(&files, form))
                 .map_err(|_| refused())?
                 .join()
                 .map_err(|_| refused())?
         })
     }
 
-    fn load_here(files: &BTreeMap<String, Vec<u8>>) -> Result<Self, BundleError> {
+    fn load_here(files: &BTreeMap<String, Vec<u8>>, form: FactsForm) -> Result<Self, BundleError> {
         let texts = texts(files)?;
-        let mut bundle = Self::read(files, &texts)?;
+        let mut bundle = Self::read(files, &texts, form)?;
         let mut warnings = Vec::new();
         refuse(validate(&texts, &bundle.schema, &bundle.tools, &bundle.rules, &mut warnings))?;
         warnings.extend(bundle.rules.values().flat_map(|rule| lint::look(rule, &bundle.tools)));
@@ -73,9 +94,13 @@ impl Bundle {
     }
 
     /// Everything but the validation of the rules against the tools.
-    fn read(files: &BTreeMap<String, Vec<u8>>, texts: &BTreeMap<&str, &str>) -> Result<Self, BundleError> {
+    fn read(
+        files: &BTreeMap<String, Vec<u8>>,
+        texts: &BTreeMap<&str, &str>,
+        form: FactsForm,
+    ) -> Result<Self, BundleError> {
         let mut faults = Vec::new();
-        let tools = match texts.get(tools::FILE).map(|text| tools::read(text)) {
+        let tools = match texts.get(tools::FILE).map(|text| tools::read(form, text)) {
             None => BTreeMap::new(),
             Some(Ok(tools)) => tools,
             Some(Err(wrong)) => {
@@ -84,8 +109,19 @@ impl Bundle {
             }
         };
         let mut rules = BTreeMap::new();
-        for (file, text) in texts.iter().filter(|(file, _)| **file != tools::FILE) {
+        for (file, text) in texts.iter().filter(|(file, _)| file.ends_with(RULES)) {
             rule::read(file, text, &mut rules, &mut faults);
+        }
+        let manifest = match manifest::read(files, texts.get(manifest::FILE).copied()) {
+            Ok(manifest) => manifest,
+            Err(fault) => {
+                faults.push(fault);
+                Manifest::default()
+            }
+        };
+        let mut cases = Vec::new();
+        for (file, text) in texts.iter().filter(|(file, _)| file.starts_with(TESTS)) {
+            cases::read(file, text, &mut cases, &mut faults);
         }
         if rules.len() > Self::MOST_RULES {
             let message = format!("{} rules, more than {}", rules.len(), Self::MOST_RULES);
@@ -93,17 +129,18 @@ impl Bundle {
             faults.push(Fault::new(FaultKind::Limit, message, hint));
         }
         refuse(faults)?;
-        let schema = schema::generate(&tools).map_err(|message| {
+        let schema = schema::generate(form, &tools).map_err(|message| {
             let hint = "rename what Cedar refuses in tools.json";
             Fault::new(FaultKind::Tools, message, hint).at(Place::file(tools::FILE))
         })?;
-        Ok(Self { digest: digest(files), schema, tools, rules, warnings: Vec::new() })
+        let digest = digest(files.iter().map(|(name, content)| (name.as_str(), content.as_slice())));
+        Ok(Self { digest, form, schema, tools, rules, manifest, cases, warnings: Vec::new() })
     }
 
     /// Rules as they are, valid or not: how the engine behaves must not hang on validation.
     #[cfg(test)]
     pub(super) fn unvalidated(files: &BTreeMap<String, Vec<u8>>) -> Self {
-        Self::read(files, &texts(files).unwrap()).unwrap()
+        Self::read(files, &texts(files).unwrap(), FactsForm::NOW).unwrap()
     }
 
     /// SHA-256 over the bundle's content: a change of any byte or name of any file changes it.
@@ -115,15 +152,33 @@ impl Bundle {
         &self.digest
     }
 
+    /// The version of the facts that its rules speak about.
+    #[must_use]
+    pub const fn form(&self) -> FactsForm {
+        self.form
+    }
+
     /// What the author should look at, by position. None of it keeps a bundle from being active.
     #[must_use]
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
 
+    /// What the bundle says about itself; where it is signed, its signature was verified.
+    #[must_use]
+    pub const fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
     /// The registered tools, in the order of their names in rules.
     pub fn tools(&self) -> impl ExactSizeIterator<Item = &Tool> {
         self.tools.values()
+    }
+
+    /// How many tests it brings along.
+    #[must_use]
+    pub fn tests(&self) -> usize {
+        self.cases.len()
     }
 
     /// The ids of the rules, sorted.
@@ -156,8 +211,8 @@ fn texts(files: &BTreeMap<String, Vec<u8>>) -> Result<BTreeMap<&str, &str>, Bund
     let mut faults = Vec::new();
     for (name, content) in files {
         if !is_file_name(name) {
-            let hint = "a bundle holds *.cedar and tools.json only, named with letters, digits, and . _ -; \
-                        move the file elsewhere";
+            let hint = "a bundle holds *.cedar, tools.json, manifest.json, signature.json and tests/*.json only, named \
+                        with letters, digits, and . _ -; move the file elsewhere";
             faults.push(Fault::new(FaultKind::FileName, "not a policy file", hint).at(Place::file(name)));
             continue;
         }
@@ -175,10 +230,19 @@ fn texts(files: &BTreeMap<String, Vec<u8>>) -> Result<BTreeMap<&str, &str>, Bund
     refuse(faults).map(|()| texts)
 }
 
-fn is_file_name(name: &str) -> bool {
-    let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
-    let rules = name.strip_suffix(".cedar").is_some_and(|stem| !stem.is_empty());
-    plain && name.len() <= 128 && !name.starts_with('.') && (rules || name == tools::FILE)
+fn is_file_name(path: &str) -> bool {
+    let plain = |name: &str| {
+        let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+        plain && name.len() <= 128 && !name.starts_with('.')
+    };
+    let stem = |name: &str, ending: &str| name.strip_suffix(ending).is_some_and(|stem| !stem.is_empty());
+    match path.strip_prefix(TESTS) {
+        Some(name) => plain(name) && stem(name, ".json"),
+        None => {
+            plain(path)
+                && (stem(path, RULES) || [tools::FILE, manifest::FILE, manifest::SIGNATURE].contains(&path))
+        }
+    }
 }
 
 fn refuse(faults: Vec<Fault>) -> Result<(), BundleError> {
@@ -236,6 +300,7 @@ fn validate(
         }
     }
     for rule in rules.values() {
+        faults.extend(lint::transform_faults(rule, tools));
         faults.extend(rule.policy.entity_literals().iter().filter_map(|uid| {
             let tool = scope::id(uid, "Tool").filter(|tool| !tools.contains_key(*tool))?;
             let hint = "register the tool in tools.json, or correct the name: Tool::\"<server>/<tool>\"";
@@ -251,10 +316,12 @@ fn unprefixed(message: &str, id: &str) -> String {
     message.strip_prefix(&format!("for policy `{id}`, ")).unwrap_or(message).to_owned()
 }
 
-fn digest(files: &BTreeMap<String, Vec<u8>>) -> [u8; 32] {
+/// See [`Bundle::digest`]; files in byte order of their paths.
+pub(super) fn digest<'a>(files: impl Iterator<Item = (&'a str, &'a [u8])>) -> [u8; 32] {
     fn number(hash: &mut Sha256, n: usize) {
         hash.update(u64::try_from(n).unwrap_or(u64::MAX).to_be_bytes());
     }
+    let files: Vec<(&str, &[u8])> = files.collect();
     let mut hash = Sha256::new();
     hash.update(b"foreseal.bundle.v1\0");
     number(&mut hash, files.len());

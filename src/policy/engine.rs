@@ -4,37 +4,43 @@
 //! evaluated for that tool. Where a forbid matched, permits are evaluated once more apart, because Cedar lists
 //! only those rules that determined its answer, and an audit wants all that matched.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+mod calls;
+mod deciding;
+mod entities;
+mod slices;
+
+use std::collections::{BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 
 use cedar_policy::{
-    AuthorizationError, Authorizer, Context, Decision as Decided, Effect, Entities, Entity, EntityId,
-    EntityTypeName, EntityUid, PolicyId, PolicySet, Request as CedarRequest, RestrictedExpression,
+    AuthorizationError, Authorizer, Context, Decision as Decided, EntityUid, PolicyId, PolicySet,
+    Request as CedarRequest,
 };
 use serde_json::{Value, json};
 
+use self::calls::Order;
+use self::deciding::{Deciding, signals_of};
+use self::entities::{Principals, uid};
+use self::slices::{Names, Slices, Slot};
 use super::bundle::Bundle;
 use super::fault::{BundleError, Fault, FaultKind};
 use super::json::{read_back, write_text_member};
 use super::mention::Mention;
-use super::request::{Agent, DecideInput, Request, RequestError, write_facts};
-use super::scope::{self, Reach, Target};
-use super::tools::{Tool, UNREGISTERED, UNREGISTERED_GROUPS, action_id};
-use super::value::restricted_pairs;
+use super::request::{
+    Agent, CallView, Changed, DecideInput, Request, RequestError, context, resource, write_facts,
+};
+use super::scope::Target;
+use super::signals::{self, Signals};
+use super::tools::{self, Tool, UNREGISTERED, action_id};
+use super::transform;
+use super::value::{Record, restricted_pairs};
 use super::verdict::{Findings, Verdict, kind};
+use super::version::{ENGINE_VERSION, FACTS_VERSION, FactsForm, TRANSFORMS_VERSION};
 use crate::record::canonical::to_jcs;
 use crate::record::decision::Decision;
 use crate::record::field_tree::Field;
+use crate::record::json::{JsonLimits, parse_with};
 
-/// The version of this engine's semantics, sealed with every decision.
-pub const ENGINE_VERSION: u32 = 1;
-/// The version of the facts and of the request's form, sealed with every decision.
-pub const FACTS_VERSION: u32 = 1;
-
-/// Pairs of agent and tool whose entities are kept.
-const PRINCIPALS_MAX: usize = 4_096;
 /// Room for a field of the evaluation.
 const FIELD_BYTES: usize = 512;
 
@@ -44,8 +50,11 @@ pub struct Evaluated {
     /// What was decided.
     pub decision: Decision,
     /// The fields of the evaluation: `/engine`, `/facts`, `/requests/<i>`, `/verdicts/<i>`, in strictly
-    /// increasing byte order of the path, each value whole and in canonical form. No floats.
+    /// increasing byte order of the path, each value whole and in canonical form. No floats, but in the arguments of a
+    /// call that a transform changed.
     pub evaluation: Vec<Field>,
+    /// The step of the session's plan that each call is, in the order of the calls.
+    pub steps: Vec<Option<usize>>,
 }
 
 impl Evaluated {
@@ -70,35 +79,6 @@ pub struct Engine {
     principals: Principals,
 }
 
-/// Cedar's entity types, parsed once.
-#[derive(Debug)]
-struct Names {
-    action: EntityTypeName,
-    agent: EntityTypeName,
-    tool: EntityTypeName,
-}
-
-/// Everything that is known about a call's action before the call.
-#[derive(Debug)]
-struct Slot {
-    action: EntityUid,
-    /// The action, and the tool where it is registered.
-    entities: Entities,
-    /// Rules that reach through groups or everywhere, shared by tools of the same groups; rules that name
-    /// this tool.
-    slices: [Arc<Slice>; 2],
-    mention: Mention,
-}
-
-/// Rules that may match.
-#[derive(Debug)]
-struct Slice {
-    /// All of them.
-    rules: PolicySet,
-    /// The permits among them.
-    permits: PolicySet,
-}
-
 impl Engine {
     /// Makes a bundle ready.
     ///
@@ -115,16 +95,24 @@ impl Engine {
             let target = Target { action: id, groups: &groups, tool: Some(id) };
             slots.insert(id.clone(), slices.slot(&names, target, Some(tool)).map_err(refused)?);
         }
-        let groups = BTreeSet::from(UNREGISTERED_GROUPS);
+        let groups = tools::unregistered_groups(bundle.form()).iter().copied().collect();
         let target = Target { action: UNREGISTERED, groups: &groups, tool: None };
         let unregistered = slices.slot(&names, target, None).map_err(refused)?;
-        let about = json!({
+        let mut about = json!({
             "bundle": hex::encode(bundle.digest()),
             "cedar": cedar_policy::get_sdk_version().to_string(),
-            "facts": FACTS_VERSION,
+            "facts": bundle.form().number(),
             "language": cedar_policy::get_lang_version().to_string(),
-            "version": ENGINE_VERSION,
+            "version": bundle.form().number(),
         });
+        if bundle.form() == FactsForm::NOW
+            && let Some(about) = about.as_object_mut()
+        {
+            about.insert("facts".to_owned(), FACTS_VERSION.into());
+            about.insert("signals".to_owned(), signals::VERSION.into());
+            about.insert("transforms".to_owned(), TRANSFORMS_VERSION.into());
+            about.insert("version".to_owned(), ENGINE_VERSION.into());
+        }
         let about = to_jcs(&about).map_err(|error| refused(error.to_string()))?;
         let principals = Principals::default();
         Ok(Self { bundle, authorizer: Authorizer::new(), names, slots, unregistered, about, principals })
@@ -136,17 +124,32 @@ impl Engine {
         &self.bundle
     }
 
+    /// A registered tool.
+    #[must_use]
+    pub fn tool(&self, server: &str, name: &str) -> Option<&Tool> {
+        self.bundle.tools.get(&action_id(server, name))
+    }
+
+    /// The signals of a call: pure, so that they can be computed before the call's turn comes.
+    #[must_use]
+    pub fn signals(&self, server: &str, name: &str, args: &Value) -> Signals {
+        signals_of(self.tool(server, name), args)
+    }
+
     /// Decides an intent.
     ///
     /// A call is denied where a rule errs or the engine panics (`policy_error`), where it cannot be put to the rules
-    /// (`request_invalid`), where no permit matches (`no_permit`, `no_policy`) or a forbid does; otherwise
-    /// held where a hold matches; otherwise allowed. The intent is as strict as its strictest call.
+    /// (`request_invalid`), where no permit matches (`no_permit`, `no_policy`), a forbid does, or a transform cannot be
+    /// applied (`transform_failed`); otherwise deferred, held or modified where such a rule matches, in this order;
+    /// otherwise allowed. The intent is as strict as its strictest call. Where its calls are not atomic, those that come
+    /// after a stopped one are stopped too (`after_stopped`).
     ///
     /// Cedar evaluates recursively and errs, which denies, where the stack runs short. An optimised build
     /// needs less than 512 KiB for the deepest rule that a bundle may hold; give it a thread's usual 2 MiB.
     #[must_use]
     pub fn decide(&self, input: &DecideInput<'_>) -> Evaluated {
         let agent = Agent::of(input.agent);
+        let form = self.bundle.form();
         let written = |path: String, write: &dyn Fn(&mut Vec<u8>)| {
             let mut jcs = Vec::with_capacity(FIELD_BYTES);
             write(&mut jcs);
@@ -154,30 +157,81 @@ impl Engine {
         };
         let mut evaluation = Vec::with_capacity(2 + 2 * input.calls.len());
         evaluation.push(Field { path: "/engine".to_owned(), jcs: self.about.clone() });
-        evaluation.push(written("/facts".to_owned(), &|out| write_facts(input, &agent, out)));
-        let mut calls = Vec::with_capacity(input.calls.len());
-        for (i, call) in input.calls.iter().enumerate() {
-            let tool = self.bundle.tools.get(&action_id(call.server, call.tool));
-            let path = format!("/requests/{i}");
-            let verdict = match Request::build(input, &agent, call, tool) {
-                Ok(request) => {
-                    evaluation.push(written(path, &|out| request.write_json(out)));
-                    self.judge(&request)
-                }
+        evaluation.push(written("/facts".to_owned(), &|out| write_facts(form, input, &agent, out)));
+        let order = Order::of(input.calls);
+        let mut deciding = Deciding::of(input, &order);
+        let mut calls: Vec<_> = input.calls.iter().map(|_| None).collect();
+        for i in order.sequence() {
+            let (Some(call), Some(decided)) = (input.calls.get(i), calls.get_mut(i)) else { continue };
+            let (request, verdict) = self.decide_call(&mut deciding, &agent, i, call);
+            evaluation.push(written(format!("/requests/{i}"), &|out| match &request {
+                Ok(request) => request.write_json(out),
                 Err(why) => {
-                    evaluation.push(written(path, &|out| {
-                        write_text_member(b'{', "call", call.id, out);
-                        write_text_member(b',', "invalid", why, out);
-                        out.push(b'}');
-                    }));
-                    Verdict::request_invalid(call.id, why)
+                    write_text_member(b'{', "call", call.id, out);
+                    write_text_member(b',', "invalid", why, out);
+                    out.push(b'}');
                 }
-            };
+            }));
             evaluation.push(written(format!("/verdicts/{i}"), &|out| verdict.write_json(out)));
-            calls.push(verdict.call);
+            deciding.outcomes.insert(i, verdict.call.outcome);
+            *decided = Some(verdict.call);
         }
         evaluation.sort_by(|a, b| a.path.cmp(&b.path));
-        Evaluated { decision: Decision::of_calls(calls), evaluation }
+        let steps = (0..input.calls.len()).map(|i| deciding.steps.get(&i).copied()).collect();
+        let decision = Decision::of_calls(calls.into_iter().flatten().collect(), input.atomic);
+        Evaluated { decision, evaluation, steps }
+    }
+
+    /// The request of one call, and the verdict on it.
+    fn decide_call(
+        &self,
+        deciding: &mut Deciding<'_>,
+        agent: &Agent,
+        i: usize,
+        call: &CallView<'_>,
+    ) -> (Result<Request, &'static str>, Verdict) {
+        let tool = self.tool(call.server, call.tool);
+        let form = self.bundle.form();
+        let built = match deciding.order.is_sound(i) {
+            false => Err("it comes after a call that is not there, or after itself"),
+            true => {
+                let facts = deciding.facts(&self.bundle, i, call, tool);
+                Request::build(form, deciding.input, agent, call, tool, &facts)
+                    .map(|request| (request, facts))
+            }
+        };
+        let (mut request, facts) = match built {
+            Ok(built) => built,
+            Err(why) => {
+                deciding.steps.remove(&i);
+                return (Err(why), Verdict::request_invalid(call.id, why));
+            }
+        };
+        request.stopped = deciding.stopped(i);
+        let verdict = self.judge(&mut request, |transforms| {
+            let Some(tool) = tool else {
+                return Changed::Failed("nothing is known of an unregistered tool's arguments".to_owned());
+            };
+            let is_grounded = |path: &str| deciding.is_grounded(tool, call.args, path);
+            match transform::apply(transforms.iter().copied(), call.args, tool, &is_grounded) {
+                Err(why) => Changed::Failed(why),
+                Ok(args) if args == *call.args => Changed::Same,
+                Ok(args) => {
+                    let Some(args) = as_sealed(&args) else {
+                        return Changed::Failed(
+                            "the arguments have no form that all readers agree on".to_owned(),
+                        );
+                    };
+                    let changed = CallView { args: &args, signals: None, ..*call };
+                    let facts = deciding.facts_again(&changed, tool, &facts);
+                    match context(form, deciding.input, &changed, Some(tool), &facts) {
+                        Ok(context) => Changed::Call { context, args },
+                        Err(why) => Changed::Failed(why.to_owned()),
+                    }
+                }
+            }
+        });
+        (Ok(request), verdict)
     }
 
     /// Derives the verdict again from a sealed request, the value at `/requests/<i>`: it equals the one that
@@ -194,58 +248,94 @@ impl Engine {
                 _ => Err(RequestError::Malformed { at: "/invalid" }),
             };
         }
-        let request = Request::from_json(request)?;
+        let mut request = Request::from_json(request)?;
         self.check(&request)?;
-        Ok(self.judge(&request))
+        let given = request.changed.is_some();
+        let mut asked = false;
+        let verdict = self.judge(&mut request, |_| {
+            asked = true;
+            Changed::Same
+        });
+        // What was sealed says what became of the call exactly where rules asked for it.
+        if asked || given != verdict.transforms_asked {
+            return Err(RequestError::Malformed { at: "/changed" });
+        }
+        Ok(verdict)
     }
 
     /// Does the request fit the bundle's schema, as every request that `decide` builds does?
     fn check(&self, request: &Request) -> Result<(), RequestError> {
         let other = |why| RequestError::OtherBundle { why };
-        let slot = self.slots.get(&request.tool_id());
-        if slot.is_some() != request.registered {
+        let tool = self.tool(&request.server, &request.tool);
+        if tool.is_some() != request.registered {
             return Err(other("the tool is registered in one and not in the other"));
         }
-        let slot = slot.unwrap_or(&self.unregistered);
-        let pairs = restricted_pairs(&request.context, &Mention::Whole).ok_or(other("the context"))?;
-        let context = Context::from_pairs(pairs).map_err(|_| other("the context"))?;
-        let (principal, resource) = self.uids(request);
-        CedarRequest::new(principal, slot.action.clone(), resource, context, Some(&self.bundle.schema))
-            .map(drop)
-            .map_err(|_| other("the context is not of the tool's types"))
+        if resource(self.bundle.form(), &request.server, &request.tool, tool) != request.resource {
+            return Err(other("the tool's labels are others"));
+        }
+        let slot = self.slot(request);
+        let changed = match &request.changed {
+            Some(Changed::Call { context, .. }) => Some(context),
+            _ => None,
+        };
+        for context in std::iter::once(&request.context).chain(changed) {
+            let pairs = restricted_pairs(context, &Mention::Whole).ok_or(other("the context"))?;
+            let context = Context::from_pairs(pairs).map_err(|_| other("the context"))?;
+            let (principal, resource) = self.uids(request);
+            CedarRequest::new(principal, slot.action.clone(), resource, context, Some(&self.bundle.schema))
+                .map_err(|_| other("the context is not of the tool's types"))?;
+        }
+        Ok(())
+    }
+
+    fn slot(&self, request: &Request) -> &Slot {
+        match request.registered {
+            true => self.slots.get(&request.tool_id()).unwrap_or(&self.unregistered),
+            false => &self.unregistered,
+        }
     }
 
     fn uids(&self, request: &Request) -> (EntityUid, EntityUid) {
         (uid(&self.names.agent, &request.agent.name), uid(&self.names.tool, &request.tool_id()))
     }
 
-    /// Puts a request to the rules.
-    fn judge(&self, request: &Request) -> Verdict {
+    /// Puts a request to the rules. Where they ask for transforms and the request does not say what became of the call,
+    /// `change` says it.
+    fn judge(
+        &self,
+        request: &mut Request,
+        change: impl FnOnce(&[&transform::Transform]) -> Changed,
+    ) -> Verdict {
         if self.bundle.is_empty() {
             return Verdict::no_policy(&request.call);
         }
-        let slot = match request.registered {
-            true => self.slots.get(&request.tool_id()).unwrap_or(&self.unregistered),
-            false => &self.unregistered,
+        let first = match self.ask(request, &request.context) {
+            Ok(findings) => findings,
+            Err(verdict) => return *verdict,
         };
-        self.verdict(request, || self.findings(request, slot))
-    }
-
-    /// The verdict on what asking the rules gives. A panic in the engine is an error like any other: it denies this
-    /// call, and is sealed.
-    fn verdict(&self, request: &Request, ask: impl FnOnce() -> Result<Findings, &'static str>) -> Verdict {
-        // Nothing that a panic could leave half done outlives the question.
-        match catch_unwind(AssertUnwindSafe(ask)) {
-            Ok(Ok(findings)) => Verdict::of(&request.call, request.registered, &findings, &self.bundle.rules),
-            Ok(Err(why)) => Verdict::request_invalid(&request.call, why),
-            Err(_) => Verdict::engine_failed(&request.call),
+        let transforms = Verdict::transforms(&first, &self.bundle.rules);
+        if !transforms.is_empty() && request.changed.is_none() {
+            request.changed = Some(change(&transforms));
         }
+        let second = match &request.changed {
+            Some(Changed::Call { context, .. }) => match self.ask(request, context) {
+                Ok(findings) => Some(findings),
+                Err(verdict) => return *verdict,
+            },
+            _ => None,
+        };
+        Verdict::of(request, &first, second.as_ref(), &self.bundle.rules)
     }
 
-    fn findings(&self, request: &Request, slot: &Slot) -> Result<Findings, &'static str> {
+    /// What the rules say about one context; `Err` is the denial where they could not be asked.
+    fn ask(&self, request: &Request, context: &Record) -> Result<Findings, Box<Verdict>> {
+        caught(&request.call, || self.findings(request, context, self.slot(request)))
+    }
+
+    fn findings(&self, request: &Request, context: &Record, slot: &Slot) -> Result<Findings, &'static str> {
         let (principal, resource) = self.uids(request);
         let entities = self.principals.entities(request, slot, &principal, &resource)?;
-        let pairs = restricted_pairs(&request.context, &slot.mention).ok_or("the context")?;
+        let pairs = restricted_pairs(context, &slot.mention).ok_or("the context")?;
         let context = Context::from_pairs(pairs).map_err(|_| "the context")?;
         // Built from the types that the schema was generated from; tests hold that it conforms.
         let question = CedarRequest::new(principal, slot.action.clone(), resource, context, None)
@@ -275,115 +365,24 @@ impl Engine {
     }
 }
 
-/// What an agent is to a tool, as Cedar has it: made anew it would cost as much as a dozen rules.
-#[derive(Debug, Default)]
-struct Principals {
-    known: RwLock<HashMap<Agent, HashMap<String, Arc<Entities>>>>,
-    count: AtomicUsize,
+/// Arguments as they are read again from what is sealed, so that they are told in the same bytes ever after. `None`
+/// where they are not: 1e20 is a number that a document may say, and in canonical form an integer that none may.
+fn as_sealed(args: &Value) -> Option<Value> {
+    let jcs = to_jcs(args).ok()?;
+    let limits = JsonLimits { max_bytes: jcs.len(), ..JsonLimits::default() };
+    parse_with(&jcs, &limits).ok()
 }
 
-impl Principals {
-    /// The tool's entities, and the agent's.
-    fn entities(
-        &self,
-        request: &Request,
-        slot: &Slot,
-        principal: &EntityUid,
-        resource: &EntityUid,
-    ) -> Result<Arc<Entities>, &'static str> {
-        let agent = || agent_entity(principal, &request.agent).ok_or("the agent's facts");
-        if !request.registered {
-            // Any name may come: not kept.
-            let tool =
-                tool_entity(resource, &request.server, &request.tool, false).ok_or("the tool's facts")?;
-            return joined(slot, vec![agent()?, tool]).map(Arc::new);
-        }
-        let tool = request.tool_id();
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(entities) = known.get(&request.agent).and_then(|tools| tools.get(&tool)) {
-            return Ok(Arc::clone(entities));
-        }
-        drop(known);
-        let entities = Arc::new(joined(slot, vec![agent()?])?);
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        if self.count.fetch_add(1, Ordering::Relaxed) >= PRINCIPALS_MAX {
-            known.clear();
-            self.count.store(1, Ordering::Relaxed);
-        }
-        known.entry(request.agent.clone()).or_default().insert(tool, Arc::clone(&entities));
-        Ok(entities)
-    }
-}
-
-fn joined(slot: &Slot, more: Vec<Entity>) -> Result<Entities, &'static str> {
-    slot.entities.clone().add_entities(more, None).map_err(|_| "the entities")
-}
-
-fn uid(of_type: &EntityTypeName, id: &str) -> EntityUid {
-    EntityUid::from_type_name_and_id(of_type.clone(), EntityId::new(id))
-}
-
-fn agent_entity(uid: &EntityUid, agent: &Agent) -> Option<Entity> {
-    let roles = agent.roles.iter().map(|role| RestrictedExpression::new_string(role.clone()));
-    let attributes = HashMap::from([
-        ("name".to_owned(), RestrictedExpression::new_string(agent.name.clone())),
-        ("roles".to_owned(), RestrictedExpression::new_set(roles)),
-        ("signed".to_owned(), RestrictedExpression::new_bool(agent.signed)),
-    ]);
-    Entity::new(uid.clone(), attributes, HashSet::new()).ok()
-}
-
-fn tool_entity(uid: &EntityUid, server: &str, name: &str, registered: bool) -> Option<Entity> {
-    let attributes = HashMap::from([
-        ("name".to_owned(), RestrictedExpression::new_string(name.to_owned())),
-        ("registered".to_owned(), RestrictedExpression::new_bool(registered)),
-        ("server".to_owned(), RestrictedExpression::new_string(server.to_owned())),
-    ]);
-    Entity::new(uid.clone(), attributes, HashSet::new()).ok()
-}
-
-/// Slices made so far, by the rules in them.
-struct Slices<'a> {
-    bundle: &'a Bundle,
-    known: HashMap<Vec<&'a str>, Arc<Slice>>,
-}
-
-impl<'a> Slices<'a> {
-    fn slot(&mut self, names: &Names, target: Target<'_>, tool: Option<&Tool>) -> Result<Slot, String> {
-        let action = uid(&names.action, target.action);
-        let parents = target.groups.iter().map(|group| uid(&names.action, group)).collect();
-        let mut entities = vec![Entity::new_no_attrs(action.clone(), parents)];
-        if let Some(tool) = tool {
-            let uid = uid(&names.tool, target.action);
-            entities.extend(tool_entity(&uid, &tool.server, &tool.name, true));
-        }
-        let entities = Entities::from_entities(entities, None).map_err(|error| error.to_string())?;
-        let mut mention = Mention::NOTHING;
-        let mut by_reach: BTreeMap<bool, Vec<&'a str>> = BTreeMap::new();
-        let bundle = self.bundle;
-        for (id, rule) in &bundle.rules {
-            let reach = scope::reach(&rule.policy, target);
-            if reach != Reach::Never {
-                mention.unite(&rule.survey.mention);
-                by_reach.entry(reach == Reach::Named).or_default().push(id);
-            }
-        }
-        let mut slice = |named| self.slice(by_reach.remove(&named).unwrap_or_default());
-        Ok(Slot { action, entities, slices: [slice(false)?, slice(true)?], mention })
-    }
-
-    fn slice(&mut self, ids: Vec<&'a str>) -> Result<Arc<Slice>, String> {
-        if let Some(slice) = self.known.get(&ids) {
-            return Ok(Arc::clone(slice));
-        }
-        let policies =
-            || ids.iter().filter_map(|id| self.bundle.rules.get(*id)).map(|rule| rule.policy.clone());
-        let rules = PolicySet::from_policies(policies()).map_err(|error| error.to_string())?;
-        let permits = policies().filter(|policy| policy.effect() == Effect::Permit);
-        let permits = PolicySet::from_policies(permits).map_err(|error| error.to_string())?;
-        let slice = Arc::new(Slice { rules, permits });
-        self.known.insert(ids, Arc::clone(&slice));
-        Ok(slice)
+/// The findings, or the denial: a panic in the engine is an error like any other. It denies this call, and is sealed.
+fn caught(
+    call: &str,
+    ask: impl FnOnce() -> Result<Findings, &'static str>,
+) -> Result<Findings, Box<Verdict>> {
+    // Nothing that a panic could leave half done outlives the question.
+    match catch_unwind(AssertUnwindSafe(ask)) {
+        Ok(Ok(findings)) => Ok(findings),
+        Ok(Err(why)) => Err(Box::new(Verdict::request_invalid(call, why))),
+        Err(_) => Err(Box::new(Verdict::engine_failed(call))),
     }
 }
 

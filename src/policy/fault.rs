@@ -44,10 +44,11 @@ impl std::fmt::Display for Place {
 }
 
 /// The kind of a fault; stable, for tests and for programs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum FaultKind {
-    /// A file that is neither `*.cedar` nor `tools.json`, or whose name has characters it may not have.
+    /// A file that no bundle has, or whose name has characters it may not have.
     FileName,
     /// More bytes, files, rules, tools or operators than a bundle may have.
     Limit,
@@ -69,6 +70,12 @@ pub enum FaultKind {
     Impossible,
     /// `tools.json` says something it may not say.
     Tools,
+    /// `manifest.json` says something it may not say.
+    Manifest,
+    /// The author's signature is missing, or not over these files.
+    Signature,
+    /// A test of the bundle is not one.
+    Test,
 }
 
 /// One thing wrong with a bundle.

@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cedar_policy::ActionConstraint;
 
-use super::fault::Warning;
+use super::argument_path::ArgumentPath;
+use super::fault::{Fault, FaultKind, Warning};
 use super::rule::{Deed, Rule};
 use super::scope::{self, Reach, Target};
 use super::shape::{Fields, Shape};
 use super::tools::Tool;
+use super::transform::Transform;
 
 /// Parts of argument names whose values have a grammar that `like` does not know.
 const PARTS: [&str; 14] = [
@@ -29,6 +31,45 @@ const PARTS: [&str; 14] = [
 ];
 /// Whole argument names of that kind.
 const WHOLE: [&str; 7] = ["bcc", "cc", "from", "iban", "to", "uri", "where"];
+
+/// What a rule's transforms may not do to the tools that it reaches.
+pub(super) fn transform_faults(rule: &Rule, tools: &BTreeMap<String, Tool>) -> Vec<Fault> {
+    let Deed::Modify(transforms) = &rule.deed else { return Vec::new() };
+    let wrong = |transform: &Transform, why: String, hint: &str| {
+        Fault::new(FaultKind::Annotation, format!("@transform({:?}): {why}", transform.text), hint)
+            .at(rule.place.clone())
+            .of_rule(&rule.id)
+    };
+    let mut faults = Vec::new();
+    for transform in transforms {
+        let argument = transform.at.argument();
+        let touches = |tool: &Tool| {
+            let mut paths = tool.labels.destinations.iter();
+            paths.any(|known| {
+                ArgumentPath::parse(known.at.as_str()).is_ok_and(|path| path.overlaps(&transform.at))
+            })
+        };
+        let mut known = false;
+        for tool in reached(rule, tools).filter(|tool| tool.fields.declares(argument)) {
+            known = known || !transform.is_of_destinations() || touches(tool);
+            if transform.replaces() && touches(tool) {
+                let hint = "a destination may be removed, never replaced: use drop or drop-ungrounded";
+                let why = format!("it would replace a destination of {:?}", tool.action_id());
+                faults.push(wrong(transform, why, hint));
+            }
+            if transform.drops_argument() && tool.required.contains(argument) {
+                let hint = "deny or hold such calls, or name the tools that can do without it";
+                faults.push(wrong(transform, format!("{:?} requires the argument", tool.action_id()), hint));
+            }
+        }
+        if !known {
+            let what = if transform.is_of_destinations() { "destination" } else { "argument" };
+            let why = format!("no tool that the rule reaches has this {what}");
+            faults.push(wrong(transform, why, "look for a typing error, or declare it in tools.json"));
+        }
+    }
+    faults
+}
 
 /// Looks at one rule.
 pub(super) fn look(rule: &Rule, tools: &BTreeMap<String, Tool>) -> Vec<Warning> {

@@ -21,24 +21,43 @@
 //! - Slicing rules and contexts changes no verdict.
 //! - The same input gives the same bytes, in whatever order its maps came.
 
+mod annotation;
+mod argument_path;
 mod bundle;
+mod cases;
 mod engine;
+mod facts;
 mod fault;
 mod json;
+mod labels;
 mod lint;
+mod manifest;
 mod mention;
+mod plan;
+pub mod provenance;
 mod request;
 mod rule;
 mod schema;
 mod scope;
+mod sentence;
 mod shape;
+pub mod signals;
 mod tools;
+mod transform;
 mod value;
 mod verdict;
+mod version;
 
 pub use bundle::Bundle;
-pub use engine::{ENGINE_VERSION, Engine, Evaluated, FACTS_VERSION};
+pub use cases::FailedTest;
+pub use engine::{Engine, Evaluated};
+pub use facts::{Knowledge, PlanView, PrincipalFacts, RateFacts, SessionFacts};
 pub use fault::{BundleError, Fault, FaultKind, Place, Warning};
+pub use labels::Labels;
+pub use manifest::{Author, Manifest, Mode, author_key, sign_bundle};
+pub use plan::{Plan, PlanError, PlanState, Standing};
 pub use request::{AgentFacts, CallView, Claimed, DecideInput, RequestError};
-pub use tools::{Tool, action_id};
-pub use verdict::Verdict;
+pub use sentence::{NewRule, SentenceError, rule_of};
+pub use tools::{Tool, action_id, tools_of};
+pub use verdict::{Matched, Verdict};
+pub use version::{ENGINE_VERSION, FACTS_VERSION, FactsForm};

@@ -4,18 +4,22 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use cedar_policy::ffi::DetailedError;
-use cedar_policy::{Effect, Policy, PolicyId, PolicySet};
+use cedar_policy::{Policy, PolicyId, PolicySet};
 use serde_json::Value;
 
+use super::annotation::Annotations;
 use super::fault::{Fault, FaultKind, Place};
 use super::mention::{Survey, survey};
+use super::transform::Transform;
 
 /// The engine's own codes, which no rule may take as its id.
 pub(super) const NO_POLICY: &str = "no_policy";
 pub(super) const NO_PERMIT: &str = "no_permit";
 pub(super) const POLICY_ERROR: &str = "policy_error";
 pub(super) const REQUEST_INVALID: &str = "request_invalid";
-const RESERVED: [&str; 4] = [NO_POLICY, NO_PERMIT, POLICY_ERROR, REQUEST_INVALID];
+pub(super) const STOPPED: &str = "after_stopped";
+pub(super) const TRANSFORM_FAILED: &str = "transform_failed";
+const RESERVED: [&str; 6] = [NO_POLICY, NO_PERMIT, POLICY_ERROR, REQUEST_INVALID, STOPPED, TRANSFORM_FAILED];
 
 /// Operators and brackets of one rule, and brackets inside brackets, before it is parsed: they bound the stack
 /// that Cedar's recursive parser needs.
@@ -24,17 +28,29 @@ const BRACKETS: usize = 64;
 /// Levels of a rule's syntax tree. Cedar evaluates recursively and fails where the stack runs short; a rule
 /// must not fail on one machine and hold on another.
 const LEVELS: usize = 64;
-/// Bytes of a `@reason`.
-const REASON_BYTES: usize = 500;
-/// The longest hold: thirty days, in seconds.
-const LONGEST_HOLD_S: u64 = 30 * 86_400;
 
 /// What a matching rule does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Deed {
     Permit,
     Deny,
-    Hold { approver: Option<String>, expires_s: Option<u64> },
+    /// Asked again within this many seconds, it may.
+    Defer {
+        expires_s: Option<u64>,
+    },
+    Hold(Box<Hold>),
+    Modify(Vec<Transform>),
+}
+
+/// What a hold waits for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Hold {
+    pub(super) approver: Option<String>,
+    pub(super) expires_s: Option<u64>,
+    pub(super) human: Option<String>,
+    pub(super) quorum: Option<u32>,
+    pub(super) step_up: Option<String>,
+    pub(super) ticket: Option<String>,
 }
 
 /// A rule, ready to be validated.
@@ -214,109 +230,8 @@ fn rule(policy: &Policy, place: &Place) -> Result<Rule, Fault> {
     })
 }
 
-struct Annotations {
-    deed: Deed,
-    reason: Option<String>,
-}
-
-impl Annotations {
-    fn read(policy: &Policy) -> Result<Self, (String, &'static str)> {
-        let forbids = policy.effect() == Effect::Forbid;
-        let (mut hold, mut approver, mut expires_s, mut reason) = (false, None, None, None);
-        for (name, value) in policy.annotations() {
-            if !forbids && matches!(name, "outcome" | "approver" | "expires") {
-                let hint = "a permit only permits: remove the annotation, or make the rule a forbid";
-                return Err((format!("@{name} on a permit"), hint));
-            }
-            match name {
-                "id" => {}
-                "outcome" => hold = outcome(value)?,
-                "approver" => approver = Some(role(value)?),
-                "expires" => expires_s = Some(duration(value)?),
-                "reason" => reason = Some(text(value)?),
-                "quorum" | "ticket" | "step_up" | "human" | "transform" => {
-                    let hint = "leave it out: id, outcome, approver, expires and reason are supported";
-                    return Err((format!("@{name} is not supported yet"), hint));
-                }
-                _ => {
-                    let hint = "the annotations are id, outcome, approver, expires and reason";
-                    return Err((format!("@{name} is not an annotation"), hint));
-                }
-            }
-        }
-        if !hold && (approver.is_some() || expires_s.is_some()) {
-            let hint = "add @outcome(\"hold\"), or remove @approver and @expires";
-            return Err(("@approver and @expires are for holds".to_owned(), hint));
-        }
-        let deed = match (forbids, hold) {
-            (false, _) => Deed::Permit,
-            (true, false) => Deed::Deny,
-            (true, true) => Deed::Hold { approver, expires_s },
-        };
-        Ok(Self { deed, reason })
-    }
-}
-
-/// Is the outcome a hold?
-fn outcome(value: &str) -> Result<bool, (String, &'static str)> {
-    match value {
-        "deny" => Ok(false),
-        "hold" => Ok(true),
-        "defer" | "modify" => Err((
-            format!("@outcome({value:?}) is not supported yet"),
-            "the outcomes of a forbid are deny and hold",
-        )),
-        _ => Err((
-            format!("@outcome({value:?}) is not an outcome"),
-            "the outcomes of a forbid are deny and hold",
-        )),
-    }
-}
-
-fn role(value: &str) -> Result<String, (String, &'static str)> {
-    if is_name(value) {
-        Ok(value.to_owned())
-    } else {
-        Err((
-            format!("@approver({value:?}) is not a role"),
-            "a role is 1 to 128 letters, digits, and . _ : -",
-        ))
-    }
-}
-
-fn text(value: &str) -> Result<String, (String, &'static str)> {
-    if value.trim().is_empty() || value.len() > REASON_BYTES || value.chars().any(char::is_control) {
-        let hint = "a reason is one line of 1 to 500 bytes, for the person who reads why";
-        return Err(("@reason is empty, too long or has control characters".to_owned(), hint));
-    }
-    Ok(value.to_owned())
-}
-
-/// `90s`, `15m`, `1h`, `7d`: whole seconds, from one second to thirty days.
-fn duration(value: &str) -> Result<u64, (String, &'static str)> {
-    let seconds = || {
-        let unit = value.chars().last()?;
-        let count = value.strip_suffix(unit)?;
-        let each = match unit {
-            's' => 1,
-            'm' => 60,
-            'h' => 3_600,
-            'd' => 86_400,
-            _ => return None,
-        };
-        let plain = !count.starts_with('0') && count.bytes().all(|b| b.is_ascii_digit());
-        let seconds = plain.then(|| count.parse::<u64>().ok())??.checked_mul(each)?;
-        (1..=LONGEST_HOLD_S).contains(&seconds).then_some(seconds)
-    };
-    seconds().ok_or_else(|| {
-        (
-            format!("@expires({value:?}) is not a duration"),
-            "write 90s, 15m, 1h or 7d: at least 1s, at most 30d",
-        )
-    })
-}
-
-fn is_name(value: &str) -> bool {
+/// 1 to 128 letters, digits, and `. _ : -`.
+pub(super) fn is_name(value: &str) -> bool {
     (1..=128).contains(&value.len())
         && value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'-'))
 }

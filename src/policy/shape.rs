@@ -90,6 +90,16 @@ impl Fields {
         self.0.get(property).map_or(&[], Vec::as_slice)
     }
 
+    /// The declared properties.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// Is the property declared, whether or not it has an exact form?
+    pub(super) fn declares(&self, property: &str) -> bool {
+        self.0.contains_key(property)
+    }
+
     /// The shape of an attribute.
     pub(super) fn shape(&self, attribute: &str) -> Option<&Shape> {
         self.0.values().flatten().find(|branch| branch.attribute == attribute).map(|branch| &branch.shape)

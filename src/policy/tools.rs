@@ -11,7 +11,11 @@ use serde::Deserialize;
 
 use super::fault::{Fault, FaultKind, Place};
 use super::json::Strict;
+use super::labels::{
+    DeclaredLabels, DeclaredOutput, DeclaredParse, DeclaredPlace, Labels, check_pin, pinned_digest,
+};
 use super::shape::Fields;
+use super::version::FactsForm;
 
 /// The bundle's file of tools.
 pub(super) const FILE: &str = "tools.json";
@@ -19,10 +23,50 @@ pub(super) const FILE: &str = "tools.json";
 pub(super) const CALL: &str = "call";
 /// The action of every tool that is not registered; also a name that no group may take.
 pub(super) const UNREGISTERED: &str = "unregistered";
+/// The group of all tools that do something to the world; nobody writes it, see [`ACTS`].
+pub(super) const ACT: &str = "act";
 /// The groups that exist without being named.
-pub(super) const GROUPS: [&str; 5] = [CALL, "destructive", "external", "payment", "read"];
+pub(super) const GROUPS: [&str; 15] = [
+    "access",
+    ACT,
+    CALL,
+    "credential",
+    "destructive",
+    "execute",
+    "external",
+    "fetch",
+    "irreversible",
+    "message",
+    "payment",
+    "physical",
+    "read",
+    "security",
+    "write",
+];
+/// What is in one of these is in [`ACT`].
+const ACTS: [&str; 8] =
+    ["access", "credential", "destructive", "execute", "external", "payment", "physical", "security"];
+/// The groups that existed without being named in version 1.
+const GROUPS_V1: [&str; 5] = [CALL, "destructive", "external", "payment", "read"];
 /// The groups an unregistered tool is in: it might do anything.
-pub(super) const UNREGISTERED_GROUPS: [&str; 2] = ["destructive", "external"];
+const UNREGISTERED_GROUPS: [&str; 3] = [ACT, "destructive", "external"];
+const UNREGISTERED_GROUPS_V1: [&str; 2] = ["destructive", "external"];
+
+/// The groups that exist without being named.
+pub(super) const fn groups(form: FactsForm) -> &'static [&'static str] {
+    match form {
+        FactsForm::V1 => &GROUPS_V1,
+        FactsForm::V2 => &GROUPS,
+    }
+}
+
+/// The groups an unregistered tool is in.
+pub(super) const fn unregistered_groups(form: FactsForm) -> &'static [&'static str] {
+    match form {
+        FactsForm::V1 => &UNREGISTERED_GROUPS_V1,
+        FactsForm::V2 => &UNREGISTERED_GROUPS,
+    }
+}
 
 /// Tools in a bundle.
 const MOST_TOOLS: usize = 1_000;
@@ -32,7 +76,7 @@ const MOST_GROUPS: usize = 32;
 const NAME_BYTES: usize = 1_024;
 
 /// A registered tool.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Tool {
     /// The server it lives on; empty where none is named.
     pub server: String,
@@ -40,7 +84,15 @@ pub struct Tool {
     pub name: String,
     /// The groups its action is in, `call` included, sorted.
     pub groups: Vec<String>,
+    /// What the registry says about it beside its arguments' types.
+    pub labels: Labels,
+    /// SHA-256 of the canonical form of its description and input schema: what a pin holds.
+    pub digest: [u8; 32],
+    /// Is it pinned to that digest?
+    pub pinned: bool,
     pub(super) fields: Fields,
+    /// Arguments that its schema requires.
+    pub(super) required: BTreeSet<String>,
 }
 
 impl Tool {
@@ -94,20 +146,39 @@ struct Declared {
     groups: Vec<String>,
     #[serde(default)]
     input: Option<Strict>,
-    /// For people; not part of any decision.
-    #[serde(default, rename = "description")]
-    _description: Option<String>,
+    /// For people and models; no rule sees it. Part of what a pin holds.
+    #[serde(default)]
+    description: Option<String>,
+    #[serde(default)]
+    output: DeclaredOutput,
+    #[serde(default)]
+    destinations: Option<Vec<DeclaredPlace>>,
+    #[serde(default)]
+    selectors: Vec<DeclaredPlace>,
+    #[serde(default)]
+    payload: Vec<String>,
+    #[serde(default)]
+    asked: Vec<String>,
+    #[serde(default)]
+    parse: Vec<DeclaredParse>,
+    #[serde(default)]
+    irreversible: bool,
+    #[serde(default)]
+    region: Option<String>,
+    #[serde(default)]
+    pin: Option<String>,
 }
 
 /// Reads `tools.json`: the tools by their names in rules.
-pub(super) fn read(text: &str) -> Result<BTreeMap<String, Tool>, Vec<Fault>> {
+pub(super) fn read(form: FactsForm, text: &str) -> Result<BTreeMap<String, Tool>, Vec<Fault>> {
     let file: File = serde_json::from_str(text).map_err(|error| {
         let place = Place { file: FILE.to_owned(), line: error.line(), column: error.column() };
         let shown = error.to_string();
         let message =
             shown.rsplit_once(" at line ").map_or(shown.as_str(), |(message, _)| message).to_owned();
-        let hint = "tools.json is {\"tools\": [{\"server\", \"name\", \"groups\", \"input\": <JSON Schema>, \
-                    \"description\"}]}; correct it at this position";
+        let hint = "tools.json is {\"tools\": [{\"server\", \"name\", \"description\", \"groups\", \"input\", \"output\", \
+                    \"destinations\", \"selectors\", \"payload\", \"asked\", \"parse\", \"irreversible\", \"region\", \"pin\"}]}; correct it at this \
+                    position";
         vec![Fault::new(FaultKind::Syntax, message, hint).at(place)]
     })?;
     if file.tools.len() > MOST_TOOLS {
@@ -119,7 +190,7 @@ pub(super) fn read(text: &str) -> Result<BTreeMap<String, Tool>, Vec<Fault>> {
     let mut tools = BTreeMap::new();
     let mut faults = Vec::new();
     for (index, declared) in file.tools.into_iter().enumerate() {
-        match declared.check() {
+        match declared.check(form) {
             Ok(tool) => {
                 let id = tool.action_id();
                 if tools.insert(id.clone(), tool).is_some() {
@@ -136,12 +207,20 @@ pub(super) fn read(text: &str) -> Result<BTreeMap<String, Tool>, Vec<Fault>> {
     if faults.is_empty() { Ok(tools) } else { Err(faults) }
 }
 
+/// The tools of a bundle's files, by their names in rules, without its rules: what the fold over a log needs of a policy.
+/// Files that are no bundle's have none; a policy's were read when it became active.
+#[must_use]
+pub fn tools_of(files: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Tool> {
+    let text = files.get(FILE).and_then(|bytes| std::str::from_utf8(bytes).ok());
+    text.and_then(|text| read(FactsForm::NOW, text).ok()).unwrap_or_default()
+}
+
 fn fault(index: usize, message: &str, hint: &str) -> Fault {
     Fault::new(FaultKind::Tools, format!("tool {index}: {message}"), hint).at(Place::file(FILE))
 }
 
 impl Declared {
-    fn check(self) -> Result<Tool, (String, &'static str)> {
+    fn check(self, form: FactsForm) -> Result<Tool, (String, &'static str)> {
         if self.name.is_empty() {
             return Err(("the name is empty".to_owned(), "name the tool as its server does"));
         }
@@ -157,16 +236,56 @@ impl Declared {
             return Err((format!("more than {MOST_GROUPS} groups"), "name fewer groups"));
         }
         let mut groups: BTreeSet<String> = BTreeSet::from([CALL.to_owned()]);
-        for group in self.groups {
-            check_group(&group)?;
-            groups.insert(group);
+        for group in &self.groups {
+            check_group(group)?;
+            groups.insert(group.clone());
         }
-        let fields = match &self.input {
-            None => Fields::default(),
-            Some(Strict(schema)) => Fields::of_schema(schema)
-                .map_err(|why| (format!("{:?}: {why}", self.name), "correct the tool's \"input\""))?,
+        if form != FactsForm::V1 {
+            if groups.contains(ACT) {
+                let hint = "leave it out: what is external, destructive, a payment and the like is in it";
+                return Err((format!("the group {ACT:?} is not for declaring"), hint));
+            }
+            if ACTS.iter().any(|group| groups.contains(*group)) {
+                groups.insert(ACT.to_owned());
+            }
+        }
+        let known = match &self.input {
+            None => None,
+            Some(Strict(schema)) => Some(
+                Fields::of_schema(schema)
+                    .map_err(|why| (format!("{:?}: {why}", self.name), "correct the tool's \"input\""))?,
+            ),
         };
-        Ok(Tool { server: self.server, name: self.name, groups: groups.into_iter().collect(), fields })
+        let input = self.input.as_ref().map(|Strict(schema)| schema);
+        let digest = pinned_digest(self.description.as_deref(), input);
+        let of_tool = |(message, hint): (String, &'static str)| (format!("{:?}: {message}", self.name), hint);
+        if let Some(pin) = &self.pin {
+            check_pin(pin, digest).map_err(of_tool)?;
+        }
+        let required = input.and_then(|schema| schema.get("required")).and_then(serde_json::Value::as_array);
+        let required =
+            required.into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned)).collect();
+        let labels = DeclaredLabels {
+            destinations: self.destinations,
+            selectors: self.selectors,
+            payload: self.payload,
+            asked: self.asked,
+            parse: self.parse,
+            output: self.output,
+            irreversible: self.irreversible,
+            region: self.region,
+        };
+        let labels = labels.check(known.as_ref()).map_err(of_tool)?;
+        Ok(Tool {
+            server: self.server,
+            groups: groups.into_iter().collect(),
+            labels,
+            digest: digest.unwrap_or_default(),
+            pinned: self.pin.is_some(),
+            fields: known.unwrap_or_default(),
+            required,
+            name: self.name,
+        })
     }
 }
 

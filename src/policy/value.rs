@@ -188,7 +188,7 @@ fn convert(value: &Value, shape: &Shape, path: &str, lost: &mut BTreeSet<String>
         (Value::String(text), Shape::Text) => Typed::Text(text.clone()),
         (Value::Bool(bool), Shape::Bool) => Typed::Bool(*bool),
         (Value::Number(number), Shape::Long) => Typed::Long(exact_long(number)?),
-        (Value::Number(number), Shape::Decimal) => Typed::Decimal(scaled(&plain(number)?)?),
+        (Value::Number(number), Shape::Decimal) => Typed::Decimal(exact_scaled(number)?),
         (Value::Object(object), Shape::Record(fields)) => Typed::Record(record(object, fields, path, lost)),
         (Value::Array(items), Shape::Set(element)) => {
             // A set of less than the whole would be another set: one element without an exact form loses all.
@@ -223,8 +223,13 @@ fn plain(number: &Number) -> Option<String> {
     }
 }
 
+/// Ten-thousandths of a number, where that is exact.
+pub(super) fn exact_scaled(number: &Number) -> Option<i64> {
+    scaled(&plain(number)?)
+}
+
 /// Ten-thousandths of a number in plain notation: `None` beyond four places or out of Cedar's range.
-fn scaled(text: &str) -> Option<i64> {
+pub(super) fn scaled(text: &str) -> Option<i64> {
     let (negative, digits) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
     let all_digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
@@ -236,7 +241,7 @@ fn scaled(text: &str) -> Option<i64> {
 }
 
 /// Ten-thousandths as Cedar writes decimals, always with four places.
-fn decimal_text(scaled: i64) -> String {
+pub(super) fn decimal_text(scaled: i64) -> String {
     let sign = if scaled < 0 { "-" } else { "" };
     let magnitude = scaled.unsigned_abs();
     format!("{sign}{}.{:04}", magnitude / 10_000, magnitude % 10_000)

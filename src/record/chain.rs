@@ -3,12 +3,21 @@
 //! A fold over leaves alone, without payloads or keys, so that the service, recovery and a distrustful auditor
 //! run the same rules.
 
+mod outcomes;
+mod sessions;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::outcomes::Outcomes;
+pub use self::sessions::OpenSession;
+use self::sessions::OpenSessions;
 use super::decision::Outcome;
-use super::entry::{AgentEntry, Entry, ExportEntry, IntentEntry, KeyEntry, Operation};
+use super::entry::{
+    AgentEntry, Entry, ExportEntry, IntentEntry, KeyEntry, Operation, OutcomeEntry, SessionEntry, SessionTag,
+    TurnEntry,
+};
 use super::limits;
 use super::time::Timestamp;
 
@@ -19,6 +28,10 @@ pub struct Chain {
     last_at: Option<Timestamp>,
     operators: Vec<u64>,
     agents: BTreeMap<u64, AgentLinks>,
+    /// Whether their registration has ended.
+    applications: BTreeMap<u64, bool>,
+    tools: BTreeMap<u64, bool>,
+    sessions: OpenSessions,
     policy: Option<u64>,
     not_understood: u64,
     /// Of the only purpose there is.
@@ -91,6 +104,30 @@ impl Chain {
         self.agents.len()
     }
 
+    /// Number of applications ever registered.
+    #[must_use]
+    pub fn application_count(&self) -> usize {
+        self.applications.len()
+    }
+
+    /// Number of tool servers ever registered.
+    #[must_use]
+    pub fn tool_count(&self) -> usize {
+        self.tools.len()
+    }
+
+    /// The session of this tag, if it is open at that time.
+    #[must_use]
+    pub fn session(&self, tag: &SessionTag, at: Timestamp) -> Option<&OpenSession> {
+        self.sessions.get(tag, at)
+    }
+
+    /// Whether one more session may be opened at that time.
+    #[must_use]
+    pub fn has_room_for_a_session(&self, at: Timestamp) -> bool {
+        self.sessions.has_room(at)
+    }
+
     /// Folds the next leaf.
     ///
     /// # Errors
@@ -104,9 +141,28 @@ impl Chain {
                     links.next_seq += 1;
                     links.last = Some(index);
                 }
+                self.sessions.touch(&intent.session, intent.at);
             }
             Entry::Operator(_) => self.operators.push(index),
             Entry::Agent(change) => self.apply_agent(index, change),
+            Entry::Application(change) => {
+                let application = change.application.unwrap_or(index);
+                self.applications.insert(application, change.operation == Operation::Revoke);
+                if change.operation == Operation::Revoke {
+                    self.sessions.close_all(|session| session.application == application);
+                }
+            }
+            Entry::Tool(change) => {
+                let revoked = change.operation == Operation::Revoke;
+                self.tools.insert(change.tool.unwrap_or(index), revoked);
+            }
+            Entry::Session(SessionEntry { agent, application, session, at, .. }) => {
+                let (agent, application) = (*agent, *application);
+                let opened = OpenSession { agent, application, opened: index, last_at: *at };
+                self.sessions.open(*session, opened);
+            }
+            Entry::Turn(turn) => self.sessions.touch(&turn.session, turn.at),
+            Entry::Outcome(outcome) => self.sessions.touch(&outcome.session, outcome.at),
             Entry::Policy(_) => self.policy = Some(index),
             Entry::Key(_) => self.bundle_key = Some(index),
             Entry::Refused(_) | Entry::Export(_) => {}
@@ -120,7 +176,10 @@ impl Chain {
     fn apply_agent(&mut self, index: u64, change: &AgentEntry) {
         let signer = change.key.map(|_| index);
         match change.agent.and_then(|agent| self.agents.get_mut(&agent)) {
-            Some(links) if change.operation == Operation::Revoke => links.revoked = true,
+            Some(links) if change.operation == Operation::Revoke => {
+                links.revoked = true;
+                self.sessions.close_all(|session| Some(session.agent) == change.agent);
+            }
             Some(links) => links.signer = signer.or(links.signer),
             None => {
                 let links = AgentLinks { next_seq: 0, last: None, signer, revoked: false };
@@ -138,6 +197,26 @@ impl Chain {
         match entry {
             Entry::Intent(intent) => self.check_intent(intent),
             Entry::Agent(change) => self.check_agent(change),
+            Entry::Application(change) => {
+                let known = |of| self.applications.get(&of).copied();
+                let (operation, recorded) = (change.operation, change.declared.is_some());
+                self.check_registration(
+                    "application",
+                    change.by,
+                    operation,
+                    change.application,
+                    recorded,
+                    known,
+                )
+            }
+            Entry::Tool(change) => {
+                let known = |of| self.tools.get(&of).copied();
+                let (operation, recorded) = (change.operation, change.declared.is_some());
+                self.check_registration("tool server", change.by, operation, change.tool, recorded, known)
+            }
+            Entry::Session(session) => self.check_session(session),
+            Entry::Turn(turn) => self.check_turn(turn),
+            Entry::Outcome(outcome) => self.check_outcome(outcome),
             Entry::Policy(policy) => self.check_operator(policy.by),
             Entry::Operator(operator) if operator.operation != Operation::Register => {
                 Err("an operator can only be registered".to_owned())
@@ -177,24 +256,80 @@ impl Chain {
     }
 
     fn check_agent(&self, change: &AgentEntry) -> Result<(), String> {
-        self.check_operator(change.by)?;
-        match (change.operation, change.agent) {
-            (Operation::Register, None) if change.declared.is_some() => Ok(()),
-            (Operation::Register, _) => {
-                Err("a registration carries its record and names no agent".to_owned())
+        if change.operation == Operation::Revoke && change.key.is_some() {
+            return Err("a revocation carries no record and no key".to_owned());
+        }
+        let known = |of| self.agents.get(&of).map(|links| links.revoked);
+        let recorded = change.declared.is_some();
+        self.check_registration("agent", change.by, change.operation, change.agent, recorded, known)
+    }
+
+    /// What holds of registrations of every kind. `known` says of an earlier one whether it is revoked.
+    fn check_registration(
+        &self,
+        what: &str,
+        by: u64,
+        operation: Operation,
+        of: Option<u64>,
+        recorded: bool,
+        known: impl Fn(u64) -> Option<bool>,
+    ) -> Result<(), String> {
+        self.check_operator(by)?;
+        match (operation, of) {
+            (Operation::Register, None) if recorded => Ok(()),
+            (Operation::Register, _) => Err(format!("a registration carries its record and names no {what}")),
+            (_, None) => Err(format!("it names no {what}")),
+            (Operation::Rotate, _) if !recorded => Err("a rotation carries its record".to_owned()),
+            (Operation::Revoke, _) if recorded => Err("a revocation carries no record and no key".to_owned()),
+            (_, Some(of)) => Self::check_active(what, of, known(of)),
+        }
+    }
+
+    fn check_active(what: &str, of: u64, revoked: Option<bool>) -> Result<(), String> {
+        match revoked {
+            None => Err(format!("leaf {of} registers no {what}")),
+            Some(true) => Err(format!("{what} {of} was revoked before")),
+            Some(false) => Ok(()),
+        }
+    }
+
+    fn check_session(&self, session: &SessionEntry) -> Result<(), String> {
+        let agent = self.agents.get(&session.agent).map(|links| links.revoked);
+        Self::check_active("agent", session.agent, agent)?;
+        let application = self.applications.get(&session.application).copied();
+        Self::check_active("application", session.application, application)?;
+        if let Some(open) = self.sessions.get(&session.session, session.at) {
+            return Err(format!("its session is open since leaf {}", open.opened));
+        }
+        if !self.sessions.has_room(session.at) {
+            return Err(format!("{} sessions are open", limits::SESSIONS_MAX));
+        }
+        Ok(())
+    }
+
+    fn check_turn(&self, turn: &TurnEntry) -> Result<(), String> {
+        match self.sessions.get(&turn.session, turn.at) {
+            None => Err("its session is not open".to_owned()),
+            Some(open) if open.opened != turn.opened => {
+                Err(format!("its session was opened by leaf {}, not by leaf {}", open.opened, turn.opened))
             }
-            (_, None) => Err("it names no agent".to_owned()),
-            (Operation::Rotate, _) if change.declared.is_none() => {
-                Err("a rotation carries its record".to_owned())
+            // An application that was revoked has no open session.
+            Some(open) if open.application != turn.application => {
+                Err(format!("its session is application {}'s", open.application))
             }
-            (Operation::Revoke, _) if change.declared.is_some() || change.key.is_some() => {
-                Err("a revocation carries no record and no key".to_owned())
-            }
-            (_, Some(agent)) => match self.agents.get(&agent) {
-                None => Err(format!("leaf {agent} registers no agent")),
-                Some(links) if links.revoked => Err(format!("agent {agent} is revoked already")),
-                Some(_) => Ok(()),
-            },
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn check_outcome(&self, outcome: &OutcomeEntry) -> Result<(), String> {
+        Self::check_active("tool server", outcome.tool, self.tools.get(&outcome.tool).copied())?;
+        if outcome.intent >= self.size {
+            return Err(format!("its intent, leaf {}, is not before it", outcome.intent));
+        }
+        if usize::try_from(outcome.call).is_ok_and(|call| call < limits::CALLS_MAX) {
+            Ok(())
+        } else {
+            Err(format!("no intent has a call {}", outcome.call))
         }
     }
 
@@ -205,6 +340,11 @@ impl Chain {
             .ok_or_else(|| format!("leaf {} registers no agent", intent.agent))?;
         if links.revoked {
             return Err(format!("agent {} was revoked before", intent.agent));
+        }
+        if let Some(open) = self.sessions.get(&intent.session, intent.at)
+            && open.agent != intent.agent
+        {
+            return Err(format!("its session is agent {}'s", open.agent));
         }
         if intent.seq != links.next_seq || intent.prev != links.last {
             return Err(format!(

@@ -1,6 +1,7 @@
 //! The nouns of a decision: outcomes, reasons, conditions. Pure values; who decides lives in `policy`.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// What was decided about a call or an intent, strictest first: the order of the variants is the order of
 /// strictness, so `min` of two outcomes is the stricter one.
@@ -61,8 +62,9 @@ pub struct Reason {
     pub message: String,
 }
 
-/// What must happen before a held call may run. All conditions of a call must be met.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// What must happen before a held call may run, or how long a deferred one may be asked for again. All conditions of a
+/// call must be met.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Condition {
     /// The rule that holds.
     pub rule: String,
@@ -72,6 +74,27 @@ pub struct Condition {
     /// How long the hold lasts, in seconds from the decision's own time; then it is a deny. Absent: no end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_s: Option<u64>,
+    /// The person who must be among those who approve.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub human: Option<String>,
+    /// How many different people must approve. Absent: one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quorum: Option<u32>,
+    /// How the end user must prove again who they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step_up: Option<String>,
+    /// The kind of ticket that the approval must name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
+}
+
+/// A transform that made a call the one that may run.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Transformed {
+    /// The rule that asked for it.
+    pub rule: String,
+    /// What was done, as the rule says it: `drop:/cc`.
+    pub transform: String,
 }
 
 /// The decision about one call.
@@ -83,12 +106,19 @@ pub struct CallDecision {
     pub outcome: Outcome,
     /// Why, sorted and without repetition.
     pub reasons: Vec<Reason>,
-    /// What a hold waits for, sorted and without repetition; empty for every other outcome.
+    /// What a hold or a defer waits for, sorted and without repetition; empty for every other outcome.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
+    /// For a modify: what was changed, by rule.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub transforms: Vec<Transformed>,
+    /// For a modify: the arguments that it may run with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub args: Option<Value>,
 }
 
-/// The decision about an intent: the strictest of its calls, because calls may run only together.
+/// The decision about an intent: the strictest of its calls. Calls may run only together, unless the agent said that
+/// each stands alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
     /// The strictest outcome over all calls.
@@ -107,12 +137,16 @@ pub struct Decision {
 impl Decision {
     /// Unites the decisions of an intent's calls. An intent without calls is denied: nothing was asked for
     /// that a rule could have permitted.
+    ///
+    /// Where the calls are not atomic, each runs by its own outcome, so the conditions of all are told, and not only
+    /// those of the strictest.
     #[must_use]
-    pub fn of_calls(calls: Vec<CallDecision>) -> Self {
+    pub fn of_calls(calls: Vec<CallDecision>, atomic: bool) -> Self {
         let outcome = calls.iter().map(|call| call.outcome).min().unwrap_or(Outcome::Deny);
         let speaking = || calls.iter().filter(|call| call.outcome == outcome);
         let reasons = sorted(speaking().flat_map(|call| call.reasons.iter().cloned()));
-        let conditions = sorted(speaking().flat_map(|call| call.conditions.iter().cloned()));
+        let waiting = calls.iter().filter(|call| !atomic || call.outcome == outcome);
+        let conditions = sorted(waiting.flat_map(|call| call.conditions.iter().cloned()));
         let expires = conditions
             .iter()
             .filter_map(|condition| condition.expires_s)
@@ -159,31 +193,47 @@ mod tests {
             reasons: vec![Reason { rule: format!("r-{outcome}"), message: "m".into() }],
             conditions: expires
                 .iter()
-                .map(|e| Condition { rule: format!("c-{id}"), approver: None, expires_s: *e })
+                .map(|e| Condition { rule: format!("c-{id}"), expires_s: *e, ..Condition::default() })
                 .collect(),
+            transforms: vec![],
+            args: None,
         }
     }
 
     #[test]
     fn an_intent_is_as_strict_as_its_strictest_call_and_says_why_in_order() {
-        let decision = Decision::of_calls(vec![
-            call("b", Outcome::Hold, &[Some(900), None]),
-            call("a", Outcome::Hold, &[Some(60), Some(900)]),
-            call("c", Outcome::Allow, &[]),
-        ]);
+        let decision = Decision::of_calls(
+            vec![
+                call("b", Outcome::Hold, &[Some(900), None]),
+                call("a", Outcome::Hold, &[Some(60), Some(900)]),
+                call("c", Outcome::Allow, &[]),
+            ],
+            true,
+        );
         assert_eq!(decision.outcome, Outcome::Hold);
         assert_eq!(decision.expires, Some(60_000));
         assert_eq!(decision.reasons.len(), 1, "the same reason is said once");
         assert!(decision.conditions.is_sorted());
         assert_eq!(decision.conditions.len(), 4);
-        let denied =
-            Decision::of_calls(vec![call("a", Outcome::Hold, &[Some(1)]), call("b", Outcome::Deny, &[])]);
+        let denied = Decision::of_calls(
+            vec![call("a", Outcome::Hold, &[Some(1)]), call("b", Outcome::Deny, &[])],
+            true,
+        );
         assert_eq!((denied.outcome, denied.expires), (Outcome::Deny, None));
         assert!(denied.conditions.is_empty());
     }
 
     #[test]
+    fn calls_that_stand_alone_keep_their_conditions_beside_a_deny() {
+        let calls = || vec![call("a", Outcome::Hold, &[Some(60)]), call("b", Outcome::Deny, &[])];
+        let apart = Decision::of_calls(calls(), false);
+        assert_eq!((apart.outcome, apart.expires), (Outcome::Deny, Some(60_000)));
+        assert_eq!(apart.conditions.len(), 1);
+        assert_eq!(Decision::of_calls(calls(), true).conditions, []);
+    }
+
+    #[test]
     fn no_calls_is_a_deny() {
-        assert_eq!(Decision::of_calls(vec![]).outcome, Outcome::Deny);
+        assert_eq!(Decision::of_calls(vec![], true).outcome, Outcome::Deny);
     }
 }

@@ -3,281 +3,7 @@
 //! A leaf is canonical JSON (RFC 8785) of at most 65,535 bytes. It holds integers, closed enumerations, salted
 //! digests and ids that the service made; names and free text live in encrypted payloads.
 
-use serde::{Deserialize, Serialize};
-use uuid::Uuid;
-
-pub use super::call_digest::call_digest;
-use super::canonical::{CanonicalError, is_canonical, to_jcs};
-use super::decision::Outcome;
-use super::field_tree::Commitment;
-use super::limits;
-pub use super::session_tag::SessionTag;
-use super::time::Timestamp;
-use crate::merkle::Hash;
-
-/// The only entry format version there is.
-pub const ENTRY_VERSION: u8 = 1;
-
-/// One leaf, read.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub enum Entry {
-    /// An agent declared what it will do, and this was decided.
-    Intent(IntentEntry),
-    /// An operator's credential was registered.
-    Operator(OperatorEntry),
-    /// An agent was registered, got a new credential, or was revoked.
-    Agent(AgentEntry),
-    /// A policy bundle became active.
-    Policy(PolicyEntry),
-    /// Counts of requests refused before anything was sealed.
-    Refused(RefusedEntry),
-    /// A key of the service, other than the log's, was announced.
-    Key(KeyEntry),
-    /// A bundle was handed out.
-    Export(ExportEntry),
-    /// A type or version this software does not know: carried, hashed, and reported as not understood.
-    Unknown {
-        /// The `type` member.
-        kind: String,
-        /// The `v` member.
-        version: u64,
-    },
-}
-
-/// What an agent declared and what was decided. Members are in their canonical order, here and in what it holds:
-/// intents are most of every log, and are written without sorting.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct IntentEntry {
-    /// Leaf index of the entry that registered the agent.
-    pub agent: u64,
-    /// When it was decided, by the service's clock; never before the previous leaf's.
-    pub at: Timestamp,
-    /// One per declared call, in their order.
-    pub calls: Vec<SealedCall>,
-    /// Commitment to the declared document.
-    pub declared: Commitment,
-    /// Version of the deciding engine.
-    pub engine: u32,
-    /// Commitment to the evaluation.
-    pub evaluation: Commitment,
-    /// When a hold ends.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub expires: Option<Timestamp>,
-    /// The idempotency id.
-    pub id: Uuid,
-    /// The decision over the whole intent.
-    pub outcome: Outcome,
-    /// Leaf index of the policy that decided; absent when none was active (and everything is denied).
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub policy: Option<u64>,
-    /// Leaf index of this agent's previous entry; absent for the first.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub prev: Option<u64>,
-    /// Counts this agent's entries from 0.
-    pub seq: u64,
-    /// Keyed tag of the session.
-    pub session: SessionTag,
-    /// Leaf index of the entry that registered the key that signed the intent; absent when it was not signed.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub signer: Option<u64>,
-    /// Always `intent`.
-    #[serde(rename = "type")]
-    pub kind: IntentKind,
-    /// Format version.
-    pub v: u8,
-}
-
-/// The sealed verdict on one call.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SealedCall {
-    /// Salted digest of the call that may run ([`call_digest`]).
-    pub digest: Hash,
-    /// The verdict on this call.
-    pub outcome: Outcome,
-}
-
-/// Registration of an operator. Leaf 0 is the first.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct OperatorEntry {
-    /// Format version.
-    pub v: u8,
-    /// Always `operator`.
-    #[serde(rename = "type")]
-    pub kind: OperatorKind,
-    /// Made by the service.
-    pub id: Uuid,
-    /// When.
-    pub at: Timestamp,
-    /// What happened.
-    pub operation: Operation,
-    /// Commitment to the operator's record (name, credential digest).
-    pub declared: Commitment,
-}
-
-/// A change of an agent's registration.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AgentEntry {
-    /// Format version.
-    pub v: u8,
-    /// Always `agent`.
-    #[serde(rename = "type")]
-    pub kind: AgentKind,
-    /// Made by the service.
-    pub id: Uuid,
-    /// When.
-    pub at: Timestamp,
-    /// What happened.
-    pub operation: Operation,
-    /// Leaf index of the entry that registered the agent; absent when this is that entry.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub agent: Option<u64>,
-    /// Leaf index of the operator who did it.
-    pub by: u64,
-    /// Commitment to the agent's record (name, roles, credential digest, public key); absent on `revoke`.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub declared: Option<Commitment>,
-    /// The agent's Ed25519 public key (base64 of 32 bytes) when it signs its intents.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub key: Option<Hash>,
-}
-
-/// Activation of a policy bundle.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PolicyEntry {
-    /// Format version.
-    pub v: u8,
-    /// Always `policy`.
-    #[serde(rename = "type")]
-    pub kind: PolicyKind,
-    /// Made by the service.
-    pub id: Uuid,
-    /// When.
-    pub at: Timestamp,
-    /// Leaf index of the operator who did it.
-    pub by: u64,
-    /// Whether the bundle decides or only watches.
-    pub mode: PolicyMode,
-    /// Number of rules.
-    pub rules: u32,
-    /// Commitment to the bundle's record (author, digest, every file).
-    pub declared: Commitment,
-}
-
-/// Requests that were refused before anything was sealed, by HTTP status.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RefusedEntry {
-    /// Format version.
-    pub v: u8,
-    /// Always `refused`.
-    #[serde(rename = "type")]
-    pub kind: RefusedKind,
-    /// Made by the service.
-    pub id: Uuid,
-    /// When.
-    pub at: Timestamp,
-    /// Counted since this time.
-    pub since: Timestamp,
-    /// Counts since then.
-    pub counts: RefusedCounts,
-}
-
-/// Announcement of a key of the service. What it signs proves something only to who trusts the log.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct KeyEntry {
-    /// Format version.
-    pub v: u8,
-    /// Always `key`.
-    #[serde(rename = "type")]
-    pub kind: KeyKind,
-    /// Made by the service.
-    pub id: Uuid,
-    /// When.
-    pub at: Timestamp,
-    /// Leaf index of the operator whose request needed it.
-    pub by: u64,
-    /// What it signs.
-    pub purpose: KeyPurpose,
-    /// The Ed25519 public key (base64 of 32 bytes).
-    pub key: Hash,
-    /// Leaf index of the entry that announced the key it replaces; absent for the first of its purpose.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub replaces: Option<u64>,
-}
-
-/// What an announced key signs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum KeyPurpose {
-    /// Manifests of bundles.
-    Bundle,
-}
-
-/// The hand-out of a bundle, sealed before its bytes leave.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ExportEntry {
-    /// Format version.
-    pub v: u8,
-    /// Always `export`.
-    #[serde(rename = "type")]
-    pub kind: ExportKind,
-    /// Made by the service; the bundle's id.
-    pub id: Uuid,
-    /// When.
-    pub at: Timestamp,
-    /// Leaf index of the operator who asked.
-    pub by: u64,
-    /// The first leaf of the range.
-    pub from: u64,
-    /// The leaf behind the last one.
-    pub to: u64,
-    /// Commitment to the record of what was shown.
-    pub declared: Commitment,
-}
-
-/// Counts of refusals by their HTTP status.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RefusedCounts {
-    /// Malformed requests.
-    #[serde(rename = "400")]
-    pub malformed: u64,
-    /// No or wrong credential.
-    #[serde(rename = "401")]
-    pub unauthenticated: u64,
-    /// A credential that may not do this.
-    #[serde(rename = "403")]
-    pub forbidden: u64,
-    /// The id stands for another body, or is outside its window.
-    #[serde(rename = "409")]
-    pub conflict: u64,
-    /// Too large.
-    #[serde(rename = "413")]
-    pub too_large: u64,
-    /// Too many.
-    #[serde(rename = "429")]
-    pub too_many: u64,
-    /// The service could not take it.
-    #[serde(rename = "503")]
-    pub unavailable: u64,
-}
-
-impl RefusedCounts {
-    /// Whether nothing was refused.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
+/// A `type` member that is one text.
 macro_rules! kind {
     ($($name:ident = $text:literal),+ $(,)?) => {$(
         #[doc = concat!("The `type` of a `", $text, "` entry.")]
@@ -290,34 +16,139 @@ macro_rules! kind {
         }
     )+};
 }
-kind!(
-    IntentKind = "intent",
-    OperatorKind = "operator",
-    AgentKind = "agent",
-    PolicyKind = "policy",
-    RefusedKind = "refused",
-    KeyKind = "key",
-    ExportKind = "export",
-);
 
-/// What happened to a registration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Operation {
-    /// Made.
-    Register,
-    /// Given a new credential or key.
-    Rotate,
-    /// Ended; its credential is refused from here on.
-    Revoke,
+mod administration;
+mod intent;
+mod registration;
+mod session;
+
+use serde::Deserialize;
+use uuid::Uuid;
+
+pub use self::administration::{
+    ExportEntry, ExportKind, KeyEntry, KeyKind, KeyPurpose, PolicyEntry, PolicyKind, PolicyMode,
+    RefusedCounts, RefusedEntry, RefusedKind,
+};
+use self::intent::INTENT_END;
+pub use self::intent::{Delta, IntentEntry, IntentKind, Label, SealedCall};
+pub use self::registration::{
+    AgentEntry, AgentKind, ApplicationEntry, ApplicationKind, Operation, OperatorEntry, OperatorKind,
+    ToolEntry, ToolKind,
+};
+pub use self::session::{
+    OutcomeEntry, OutcomeKind, OutcomeStatus, SessionEntry, SessionKind, TurnEntry, TurnKind,
+};
+pub use super::call_digest::{call_digest, changed_call_digest, result_digest};
+use super::canonical::{is_canonical, to_jcs};
+use super::field_tree::Commitment;
+use super::limits;
+pub use super::session_tag::SessionTag;
+use super::time::Timestamp;
+
+/// The only entry format version there is.
+pub const ENTRY_VERSION: u8 = 1;
+
+/// One row a type: the one place where types are told apart.
+macro_rules! entries {
+    ($($(#[doc = $about:literal])+ $name:ident($entry:ty) = $kind:literal, $commits:expr;)+) => {
+        /// One leaf, read.
+        #[derive(Debug, Clone, PartialEq)]
+        #[non_exhaustive]
+        pub enum Entry {
+            $($(#[doc = $about])+ $name($entry),)+
+            /// A type or version this software does not know: carried, hashed, and reported as not understood.
+            Unknown {
+                /// The `type` member.
+                kind: String,
+                /// The `v` member.
+                version: u64,
+            },
+        }
+
+        impl Entry {
+            /// The `type` member.
+            #[must_use]
+            pub fn kind(&self) -> &str {
+                match self {
+                    $(Self::$name(_) => $kind,)+
+                    Self::Unknown { kind, .. } => kind,
+                }
+            }
+
+            /// When the entry was made, where that is understood.
+            #[must_use]
+            pub fn at(&self) -> Option<Timestamp> {
+                match self {
+                    $(Self::$name(entry) => Some(entry.at),)+
+                    Self::Unknown { .. } => None,
+                }
+            }
+
+            /// The entry's id, where that is understood.
+            #[must_use]
+            pub fn id(&self) -> Option<Uuid> {
+                match self {
+                    $(Self::$name(entry) => Some(entry.id),)+
+                    Self::Unknown { .. } => None,
+                }
+            }
+
+            /// The commitment to its declared document, if it has one: then a payload is sealed with it.
+            #[must_use]
+            pub fn declared(&self) -> Option<Commitment> {
+                match self {
+                    $(Self::$name(entry) => {
+                        let commits: fn(&$entry) -> Option<Commitment> = $commits;
+                        commits(entry)
+                    })+
+                    Self::Unknown { .. } => None,
+                }
+            }
+
+            /// Reads an entry of this type; `None` for a type that is not known.
+            fn read(kind: &str, bytes: &[u8]) -> Option<serde_json::Result<Self>> {
+                Some(match kind {
+                    $($kind => serde_json::from_slice(bytes).map(Self::$name),)+
+                    _ => return None,
+                })
+            }
+
+            /// As a value; `None` for one that is not understood.
+            fn to_value(&self) -> Option<serde_json::Result<serde_json::Value>> {
+                Some(match self {
+                    $(Self::$name(entry) => serde_json::to_value(entry),)+
+                    Self::Unknown { .. } => return None,
+                })
+            }
+        }
+    };
 }
 
-/// Whether a bundle decides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PolicyMode {
-    /// Its decisions hold.
-    Enforce,
+entries! {
+    /// An agent declared what it will do, and this was decided.
+    Intent(IntentEntry) = "intent", |entry| Some(entry.declared);
+    /// An operator's credential was registered.
+    Operator(OperatorEntry) = "operator", |entry| Some(entry.declared);
+    /// An agent was registered, got a new credential, or was revoked.
+    Agent(AgentEntry) = "agent", |entry| entry.declared;
+    /// An application was registered, got a new credential, or was revoked.
+    Application(ApplicationEntry) = "application", |entry| entry.declared;
+    /// A tool server was registered, got a new credential, or was revoked.
+    Tool(ToolEntry) = "tool", |entry| entry.declared;
+    /// A session was opened.
+    Session(SessionEntry) = "session", |entry| Some(entry.declared);
+    /// The user spoke again in it.
+    Turn(TurnEntry) = "turn", |entry| Some(entry.declared);
+    /// A tool server reported what became of a call.
+    Outcome(OutcomeEntry) = "outcome", |entry| Some(entry.declared);
+    /// A policy bundle became active.
+    Policy(PolicyEntry) = "policy", |entry| Some(entry.declared);
+    /// Counts of requests refused before anything was sealed.
+    Refused(RefusedEntry) = "refused", |_| None;
+    /// A key of the service, other than the log's, was announced.
+    Key(KeyEntry) = "key", |_| None;
+    /// A bundle was handed out.
+    Export(ExportEntry) = "export", |entry| Some(entry.declared);
 }
 
 /// Why bytes are not an entry.
@@ -356,22 +187,10 @@ impl Entry {
         }
         let head: Head = serde_json::from_slice(bytes)
             .map_err(|e| EntryError::Shape { kind: "?".to_owned(), problem: e.to_string() })?;
-        let unknown = |head: Head| {
+        let known = (head.v == u64::from(ENTRY_VERSION)).then(|| Self::read(&head.kind, bytes)).flatten();
+        let Some(read) = known else {
             let entry = Self::Unknown { kind: head.kind, version: head.v };
-            if is_canonical(bytes) { Ok(entry) } else { Err(EntryError::NotCanonical) }
-        };
-        if head.v != u64::from(ENTRY_VERSION) {
-            return unknown(head);
-        }
-        let read = match head.kind.as_str() {
-            "intent" => serde_json::from_slice(bytes).map(Self::Intent),
-            "operator" => serde_json::from_slice(bytes).map(Self::Operator),
-            "agent" => serde_json::from_slice(bytes).map(Self::Agent),
-            "policy" => serde_json::from_slice(bytes).map(Self::Policy),
-            "refused" => serde_json::from_slice(bytes).map(Self::Refused),
-            "key" => serde_json::from_slice(bytes).map(Self::Key),
-            "export" => serde_json::from_slice(bytes).map(Self::Export),
-            _ => return unknown(head),
+            return if is_canonical(bytes) { Ok(entry) } else { Err(EntryError::NotCanonical) };
         };
         let entry = read.map_err(|e| EntryError::Shape { kind: head.kind, problem: e.to_string() })?;
         entry.spelled(bytes)
@@ -387,76 +206,17 @@ impl Entry {
     /// # Errors
     /// [`EntryError::TooLarge`].
     pub fn encode(&self) -> Result<Option<Vec<u8>>, EntryError> {
-        let value = match self {
-            Self::Intent(entry) => return entry.encode().map(Some),
-            Self::Operator(entry) => serde_json::to_value(entry),
-            Self::Agent(entry) => serde_json::to_value(entry),
-            Self::Policy(entry) => serde_json::to_value(entry),
-            Self::Refused(entry) => serde_json::to_value(entry),
-            Self::Key(entry) => serde_json::to_value(entry),
-            Self::Export(entry) => serde_json::to_value(entry),
-            Self::Unknown { .. } => return Ok(None),
-        };
+        if let Self::Intent(entry) = self {
+            return entry.encode().map(Some);
+        }
         let shape = |problem: String| EntryError::Shape { kind: self.kind().to_owned(), problem };
+        let Some(value) = self.to_value() else { return Ok(None) };
         let value = value.map_err(|e| shape(e.to_string()))?;
         let bytes = to_jcs(&value).map_err(|e| shape(e.to_string()))?;
         if bytes.len() > limits::ENTRY_MAX_BYTES {
             return Err(EntryError::TooLarge(bytes.len()));
         }
         Ok(Some(bytes))
-    }
-
-    /// The `type` member.
-    #[must_use]
-    pub fn kind(&self) -> &str {
-        match self {
-            Self::Intent(_) => "intent",
-            Self::Operator(_) => "operator",
-            Self::Agent(_) => "agent",
-            Self::Policy(_) => "policy",
-            Self::Refused(_) => "refused",
-            Self::Key(_) => "key",
-            Self::Export(_) => "export",
-            Self::Unknown { kind, .. } => kind,
-        }
-    }
-
-    /// When the entry was made, where that is understood.
-    #[must_use]
-    pub fn at(&self) -> Option<Timestamp> {
-        match self {
-            Self::Intent(entry) => Some(entry.at),
-            Self::Operator(entry) => Some(entry.at),
-            Self::Agent(entry) => Some(entry.at),
-            Self::Policy(entry) => Some(entry.at),
-            Self::Refused(entry) => Some(entry.at),
-            Self::Key(entry) => Some(entry.at),
-            Self::Export(entry) => Some(entry.at),
-            Self::Unknown { .. } => None,
-        }
-    }
-}
-
-/// How every intent of the one version ends, in canonical order.
-const INTENT_END: &[u8] = br#""type":"intent","v":1}"#;
-/// Room for an intent with one call.
-const INTENT_BYTES: usize = 640;
-
-impl IntentEntry {
-    /// Canonical because the members are declared in canonical order and hold no fractions; whole numbers beyond what
-    /// JSON holds exactly have no canonical form.
-    fn encode(&self) -> Result<Vec<u8>, EntryError> {
-        let shape = |problem: String| EntryError::Shape { kind: "intent".to_owned(), problem };
-        let numbers = [Some(self.agent), self.policy, self.prev, Some(self.seq), self.signer];
-        if numbers.into_iter().flatten().any(|number| number > limits::JSON_MAX_INTEGER.unsigned_abs()) {
-            return Err(shape(CanonicalError::Number.to_string()));
-        }
-        let mut bytes = Vec::with_capacity(INTENT_BYTES);
-        serde_json::to_writer(&mut bytes, self).map_err(|e| shape(e.to_string()))?;
-        if bytes.len() > limits::ENTRY_MAX_BYTES {
-            return Err(EntryError::TooLarge(bytes.len()));
-        }
-        Ok(bytes)
     }
 }
 

@@ -5,8 +5,10 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::merkle::Hash;
 use crate::record::canonical::to_jcs;
-use crate::record::chain::{Chain, LinkError};
+use crate::record::chain::{Chain, LinkError, Outcomes};
+use crate::record::decision::Outcome;
 
 fn commitment(byte: u8) -> Commitment {
     Commitment { root: Hash([byte; 32]), log2: byte % 14 }
@@ -61,10 +63,12 @@ fn intent() -> IntentEntry {
         id: Uuid::from_u128(4),
         at: at(10),
         agent: 1,
+        atomic: true,
         session: SessionTag([9; 16]),
         seq: 0,
         prev: None,
         declared: commitment(4),
+        delta: None,
         evaluation: commitment(5),
         signer: None,
         outcome: Outcome::Allow,
@@ -86,12 +90,14 @@ prop_compose! {
         session in any::<[u8; 16]>(), prev in prop::option::of(0u64..1 << 53), signer in prop::option::of(0u64..1 << 53),
         outcome in outcome(), expires in prop::option::of(0i64..1 << 40), policy in prop::option::of(0u64..1 << 53),
         calls in prop::collection::vec((outcome(), any::<[u8; 32]>()), 1..5), roots in any::<[u8; 2]>(),
+        labelled: bool, atomic: bool,
     ) -> Entry {
         let calls = calls.into_iter().map(|(outcome, digest)| SealedCall { outcome, digest: Hash(digest) });
         Entry::Intent(IntentEntry {
             id: Uuid::from_u128(id), at: at(millis), agent: numbers[0], session: SessionTag(session), seq: numbers[1],
-            prev, signer, outcome, expires: expires.map(at), policy, calls: calls.collect(),
+            atomic, prev, signer, outcome, expires: expires.map(at), policy, calls: calls.collect(),
             declared: commitment(roots[0]), evaluation: commitment(roots[1]),
+            delta: labelled.then(|| Delta { labels: vec![Label::Untrusted] }),
             engine: u32::try_from(numbers[2] >> 21).expect("32 bits"), ..intent()
         })
     }
@@ -109,8 +115,62 @@ prop_compose! {
     }
 }
 
+fn application(millis: i64, operation: Operation, application: Option<u64>) -> Entry {
+    Entry::Application(ApplicationEntry {
+        v: ENTRY_VERSION,
+        kind: ApplicationKind::It,
+        id: Uuid::from_u128(6),
+        at: at(millis),
+        operation,
+        application,
+        by: 0,
+        declared: (operation != Operation::Revoke).then(|| commitment(6)),
+    })
+}
+
+fn tool(millis: i64, operation: Operation, tool: Option<u64>) -> Entry {
+    Entry::Tool(ToolEntry {
+        v: ENTRY_VERSION,
+        kind: ToolKind::It,
+        id: Uuid::from_u128(7),
+        at: at(millis),
+        operation,
+        tool,
+        by: 0,
+        declared: (operation != Operation::Revoke).then(|| commitment(7)),
+    })
+}
+
+prop_compose! {
+    /// A session, a turn, an outcome.
+    fn any_of_a_session()(
+        which in 0u8..3, id in any::<u128>(), millis in 0i64..1 << 40, numbers in prop::array::uniform2(0u64..1 << 53),
+        session in any::<[u8; 16]>(), call in 0u32..64, result in any::<[u8; 32]>(), failed: bool, root: u8,
+    ) -> Entry {
+        let (v, id, at) = (ENTRY_VERSION, Uuid::from_u128(id), at(millis));
+        let (session, declared, [one, other]) = (SessionTag(session), commitment(root), numbers);
+        match which {
+            0 => Entry::Session(SessionEntry {
+                v, kind: SessionKind::It, id, at, agent: one, application: other, session, declared,
+            }),
+            1 => Entry::Turn(TurnEntry {
+                v, kind: TurnKind::It, id, at, application: one, opened: other, session, declared,
+            }),
+            _ => Entry::Outcome(OutcomeEntry {
+                v, kind: OutcomeKind::It, id, at, tool: one, intent: other, call, session, declared,
+                status: if failed { OutcomeStatus::Error } else { OutcomeStatus::Ok }, result: Hash(result),
+            }),
+        }
+    }
+}
+
 fn any_entry() -> impl Strategy<Value = Entry> {
     let operation = prop_oneof![Just(Operation::Register), Just(Operation::Rotate), Just(Operation::Revoke)];
+    let change = || {
+        let operation =
+            prop_oneof![Just(Operation::Register), Just(Operation::Rotate), Just(Operation::Revoke)];
+        (0i64..1 << 40, operation, prop::option::of(0u64..1 << 53))
+    };
     let any_agent = (0i64..1 << 40, operation, prop::option::of(0u64..1 << 53), any::<Option<[u8; 32]>>());
     prop_oneof![
         3 => any_intent(),
@@ -118,6 +178,9 @@ fn any_entry() -> impl Strategy<Value = Entry> {
         2 => any_agent.prop_map(|(millis, operation, of, key)| agent(millis, operation, of, key.map(Hash))),
         1 => (0i64..1 << 40, 0u64..1 << 53).prop_map(|(millis, by)| policy(millis, by)),
         1 => any_refused(),
+        1 => change().prop_map(|(millis, operation, of)| application(millis, operation, of)),
+        1 => change().prop_map(|(millis, operation, of)| tool(millis, operation, of)),
+        3 => any_of_a_session(),
     ]
 }
 
@@ -273,116 +336,5 @@ fn what_no_bundle_can_hold_is_refused_both_ways() {
     assert!(matches!(Entry::parse(&vec![b' '; 65_536]), Err(EntryError::TooLarge(65_536))));
 }
 
-// The links.
-
-/// An operator, an agent without and one with a key, and one policy; the next leaf is 4.
-fn chain() -> Chain {
-    let mut chain = Chain::default();
-    for entry in [
-        operator(0),
-        agent(1, Operation::Register, None, None),
-        agent(2, Operation::Register, None, Some(Hash([7; 32]))),
-        policy(3, 0),
-    ] {
-        chain.apply(&entry).expect("it follows");
-    }
-    chain
-}
-
-fn next() -> IntentEntry {
-    IntentEntry { policy: Some(3), ..intent() }
-}
-
-/// Refused, and the chain is as it was.
-fn broken(chain: &Chain, entry: &Entry, problem: &str) {
-    let mut after = chain.clone();
-    let LinkError { index, problem: said } = after.apply(entry).expect_err(problem);
-    assert!(said.contains(problem), "{said}, not {problem}");
-    assert_eq!((index, &after), (chain.size(), chain));
-}
-
-#[test]
-fn each_broken_link_of_an_intent_is_refused() {
-    let mut chain = chain();
-    let second = IntentEntry { seq: 1, prev: Some(4), ..next() };
-    for (entry, problem) in [
-        (IntentEntry { seq: 1, ..next() }, "continues at seq 0"),
-        (IntentEntry { prev: Some(1), ..next() }, "continues at seq 0"),
-        (IntentEntry { agent: 0, ..next() }, "leaf 0 registers no agent"),
-        (IntentEntry { agent: 9, ..next() }, "leaf 9 registers no agent"),
-        (IntentEntry { policy: None, ..next() }, "it was decided under None"),
-        (IntentEntry { policy: Some(2), ..next() }, "it was decided under Some(2)"),
-        (IntentEntry { signer: Some(1), ..next() }, "its signer is not agent 1's"),
-        (IntentEntry { agent: 2, signer: Some(1), ..next() }, "its signer is not agent 2's"),
-        (IntentEntry { at: at(2), ..next() }, "is before the previous leaf's"),
-        (IntentEntry { calls: Vec::new(), ..next() }, "it has 0 calls"),
-    ] {
-        broken(&chain, &Entry::Intent(entry), problem);
-    }
-    chain.apply(&Entry::Intent(next())).expect("it follows");
-    for (entry, problem) in [
-        (IntentEntry { seq: 2, ..second.clone() }, "continues at seq 1 after Some(4)"),
-        (IntentEntry { seq: 0, ..second.clone() }, "continues at seq 1 after Some(4)"),
-        (IntentEntry { prev: None, ..second.clone() }, "continues at seq 1 after Some(4)"),
-        (IntentEntry { prev: Some(3), ..second.clone() }, "continues at seq 1 after Some(4)"),
-    ] {
-        broken(&chain, &Entry::Intent(entry), problem);
-    }
-    chain.apply(&Entry::Intent(second)).expect("it follows");
-    // The other agent counts by itself, and signs with its own key.
-    let signed = IntentEntry { agent: 2, signer: Some(2), ..next() };
-    chain.apply(&Entry::Intent(signed)).expect("it follows");
-}
-
-#[test]
-fn no_outcome_is_milder_than_that_of_a_call() {
-    use Outcome::{Allow, Defer, Deny, Hold, Modify};
-    let all = [Deny, Defer, Hold, Modify, Allow];
-    for whole in all {
-        for (first, second) in all.iter().flat_map(|first| all.iter().map(move |second| (*first, *second))) {
-            let call = |outcome| SealedCall { outcome, digest: Hash([0; 32]) };
-            let calls = vec![call(first), call(second)];
-            let entry = Entry::Intent(IntentEntry { outcome: whole, calls, ..next() });
-            let follows = whole <= first && whole <= second;
-            assert_eq!(chain().apply(&entry).is_ok(), follows, "{whole} over {first}, {second}");
-        }
-    }
-}
-
-#[test]
-fn each_broken_link_of_a_registration_is_refused() {
-    let mut chain = chain();
-    let unrecorded = |entry: Entry| match entry {
-        Entry::Agent(entry) => Entry::Agent(AgentEntry { declared: None, ..entry }),
-        other => other,
-    };
-    let by = |by, entry: Entry| match entry {
-        Entry::Agent(entry) => Entry::Agent(AgentEntry { by, ..entry }),
-        other => other,
-    };
-    let Entry::Operator(first) = operator(5) else { return };
-    for (entry, problem) in [
-        (by(1, agent(5, Operation::Register, None, None)), "leaf 1 registers no operator"),
-        (agent(5, Operation::Register, Some(1), None), "names no agent"),
-        (unrecorded(agent(5, Operation::Register, None, None)), "carries its record"),
-        (agent(5, Operation::Rotate, None, None), "it names no agent"),
-        (agent(5, Operation::Revoke, None, None), "it names no agent"),
-        (agent(5, Operation::Rotate, Some(0), None), "leaf 0 registers no agent"),
-        (agent(1, Operation::Rotate, Some(1), None), "is before the previous leaf's"),
-        (policy(5, 2), "leaf 2 registers no operator"),
-        (
-            Entry::Operator(OperatorEntry { operation: Operation::Revoke, ..first }),
-            "an operator can only be registered",
-        ),
-    ] {
-        broken(&chain, &entry, problem);
-    }
-    let key = Some(Hash([8; 32]));
-    chain.apply(&agent(5, Operation::Rotate, Some(2), key)).expect("it follows");
-    let stale = Entry::Intent(IntentEntry { agent: 2, signer: Some(2), ..next() });
-    broken(&chain, &stale, "its signer is not agent 2's");
-    chain.apply(&agent(6, Operation::Revoke, Some(1), None)).expect("it follows");
-    broken(&chain, &Entry::Intent(next()), "agent 1 was revoked before");
-    broken(&chain, &agent(7, Operation::Revoke, Some(1), None), "agent 1 is revoked already");
-    broken(&chain, &agent(7, Operation::Rotate, Some(1), None), "agent 1 is revoked already");
-}
+#[path = "entry_tests/links.rs"]
+mod links;

@@ -173,7 +173,10 @@ impl Intent {
 }
 
 /// Parses a UUIDv7 in its canonical lower-case form.
-fn parse_id(text: &str, pointer: &str) -> Result<Uuid, IntentError> {
+///
+/// # Errors
+/// [`IntentError::Member`], at the pointer.
+pub fn parse_id(text: &str, pointer: &str) -> Result<Uuid, IntentError> {
     let id = Uuid::try_parse(text).map_err(|_| member(pointer, "must be a UUIDv7"))?;
     if id.get_version_num() != 7 || id.hyphenated().to_string() != text {
         return Err(member(pointer, "must be a UUIDv7 in lower case with hyphens"));

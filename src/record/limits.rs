@@ -69,6 +69,20 @@ pub const BATCH_MAX_BYTES: usize = 8 * 1024 * 1024;
 pub const PAGE_MAX_ITEMS: usize = 1_000;
 /// Agents ever registered; their state is held in memory.
 pub const AGENTS_MAX: usize = 100_000;
+/// Applications ever registered; and as many tool servers.
+pub const REGISTRATIONS_MAX: usize = 10_000;
+/// Sessions whose state is held in memory, opened or not. Those that no application opened are let go first.
+pub const SESSIONS_MAX: usize = 100_000;
+/// How long after its last entry an opened session is let go, in milliseconds.
+pub const SESSION_IDLE_MAX_MS: i64 = 24 * 60 * 60 * 1_000;
+/// Texts of the user in one session or turn.
+pub const WORDS_MAX: usize = 64;
+/// Steps of a plan that an application gives.
+pub const PLAN_STEPS_MAX: usize = 64;
+/// How many agents may stand between the user and the agent of a session.
+pub const DELEGATION_DEPTH_MAX: u32 = 64;
+/// Calls of one session whose outcome is awaited, and whose repetition is noticed.
+pub const SESSION_CALLS_MAX: usize = 256;
 /// A policy bundle, in bytes, all files together.
 pub const POLICY_BUNDLE_MAX_BYTES: usize = 1024 * 1024;
 /// Rules of one policy bundle.
@@ -214,7 +228,29 @@ pub const LIMITS: &[Limit] = &[
     limit("page", PAGE_MAX_ITEMS, "items", "the listing continues on a next page"),
     limit("principal", PRINCIPAL_MAX_BYTES, "bytes", "400; nothing is sealed"),
     limit("agents", AGENTS_MAX, "agents ever registered", "429; nothing is sealed"),
-    limit("roles", ROLES_MAX, "roles of an agent", "400; nothing is sealed"),
+    limit(
+        "registrations",
+        REGISTRATIONS_MAX,
+        "applications, or tool servers, ever registered",
+        "429; nothing is sealed",
+    ),
+    limit("roles", ROLES_MAX, "roles of an agent, or of an end user", "400; nothing is sealed"),
+    limit(
+        "sessions",
+        SESSIONS_MAX,
+        "sessions held",
+        "one that no application opened is let go, the longest idle first; where all are open and young, 429 `too_many_sessions`",
+    ),
+    span("session_idle", SESSION_IDLE_MAX_MS, "an opened session is as good as never opened"),
+    limit("words", WORDS_MAX, "texts of the user in a session or turn", "400; nothing is sealed"),
+    limit("plan_steps", PLAN_STEPS_MAX, "steps of a plan", "400; nothing is sealed"),
+    limit("delegation_depth", DELEGATION_DEPTH_MAX as usize, "agents in between", "400; nothing is sealed"),
+    limit(
+        "session_calls",
+        SESSION_CALLS_MAX,
+        "calls of a session that are remembered",
+        "of repetitions the oldest are forgotten; a session that awaits more outcomes stays incomplete",
+    ),
     limit("policy_bundle", POLICY_BUNDLE_MAX_BYTES, "bytes", "activation is refused"),
     limit("policy_rules", POLICY_RULES_MAX, "rules", "activation is refused"),
     limit(

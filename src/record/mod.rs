@@ -2,7 +2,7 @@
 //!
 //! Does: strict JSON ([`json`]), canonical JSON ([`canonical`]), instants ([`time`]), every limit ([`limits`]), the
 //! field tree that commits to a document ([`field_tree`]), the declared document ([`intent`]), its signature
-//! ([`statement`]), what was decided ([`decision`], [`evaluation`]), log entries ([`entry`]) and the links between them ([`chain`]).
+//! ([`statement`]), what applications and tool servers say ([`session`]), what was decided ([`decision`], [`evaluation`]), log entries ([`entry`]) and the links between them ([`chain`]).
 //!
 //! Does not: no I/O, no clock, no randomness, no policy; it signs nothing and encrypts nothing.
 //!
@@ -24,6 +24,7 @@ pub mod field_tree;
 pub mod intent;
 pub mod json;
 pub mod limits;
+pub mod session;
 mod session_tag;
 pub mod statement;
 pub mod time;

@@ -5,7 +5,7 @@ use base64::{DecodeSliceError, Engine as _};
 use serde::{Deserialize, Serialize};
 
 /// Keyed tag of an agent's session: 16 bytes, base64. Whoever has no session key cannot guess the session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionTag(pub [u8; 16]);
 
 impl Serialize for SessionTag {

@@ -13,7 +13,7 @@ use super::{Service, blocking};
 use crate::ledger::state::CredentialDigest;
 use crate::ledger::{Admin, Change, LedgerError, SealedLeaf, new_token};
 use crate::merkle::Hash;
-use crate::policy::{Bundle, Engine};
+use crate::policy::{Bundle, Engine, Mode};
 use crate::record::intent::is_id;
 use crate::record::limits;
 use crate::record::statement::AgentKey;
@@ -178,8 +178,31 @@ impl Service {
         if let Some(active) = self.policy().filter(|active| active.digest == digest) {
             return Ok(PolicySummary { unchanged: true, ..active });
         }
-        let engine = Arc::new(blocking(move || Engine::new(bundle).map_err(invalid)).await?);
-        let author = "operator, unsigned".to_owned();
+        if bundle.manifest().mode == Mode::Shadow {
+            let what = "the bundle is in shadow mode, and a bundle that is active decides";
+            return Err(ServiceError::new(ErrorCode::InvalidPolicy, what.to_owned()));
+        }
+        let author = match &bundle.manifest().author {
+            Some(author) => format!("{}, signed with {}", author.name, hex::encode(author.key)),
+            None => "operator, unsigned".to_owned(),
+        };
+        let (engine, failed) = blocking(move || {
+            let engine = Engine::new(bundle).map_err(invalid)?;
+            let (_, failed) = engine.run_tests();
+            Ok((Arc::new(engine), failed))
+        })
+        .await?;
+        if !failed.is_empty() {
+            let failed: Vec<String> =
+                failed.iter().take(FAILED_TESTS_SHOWN).map(ToString::to_string).collect();
+            return Err(ServiceError::new(
+                ErrorCode::InvalidPolicy,
+                failed.join(
+                    "
+",
+                ),
+            ));
+        }
         let sealed =
             self.administer(by, Change::ActivatePolicy { engine, files: files.clone(), author }).await?;
         Ok(PolicySummary { index: sealed.index, digest, files: texts(&files), unchanged: false })
@@ -196,6 +219,9 @@ impl Service {
         })
     }
 }
+
+/// Tests of a bundle that an error names.
+const FAILED_TESTS_SHOWN: usize = 5;
 
 fn texts(files: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, String> {
     files.iter().map(|(path, bytes)| (path.clone(), String::from_utf8_lossy(bytes).into_owned())).collect()

@@ -10,7 +10,7 @@ use super::error::ServiceError;
 use crate::evidence::answer::{AnswerCall, AnswerDecision, Opening, SeedOpening};
 use crate::evidence::{Answer, Receipt};
 use crate::ledger::{Found, Ledger, LedgerError, SealedLeaf};
-use crate::record::decision::{CallDecision, Condition, Decision, Outcome, Reason};
+use crate::record::decision::{CallDecision, Condition, Decision, Outcome, Reason, Transformed};
 use crate::record::field_tree::Seed;
 use crate::record::json;
 use crate::record::time::Timestamp;
@@ -57,6 +57,8 @@ fn answer(
         outcome: call.outcome,
         reasons: call.reasons,
         conditions: call.conditions,
+        transforms: call.transforms,
+        args: call.args,
     });
     Answer {
         id,
@@ -82,20 +84,25 @@ struct SealedVerdict {
     outcome: Outcome,
     reasons: Vec<Reason>,
     conditions: Vec<Condition>,
+    transforms: Vec<Transformed>,
 }
 
 fn decision_of_evaluation(evaluation: &[u8]) -> Option<Decision> {
     let limits = json::JsonLimits { max_bytes: evaluation.len(), ..json::JsonLimits::default() };
     let document = json::parse_with(evaluation, &limits).ok()?;
     let verdicts = document.get("verdicts").and_then(Value::as_array)?;
-    let calls = verdicts.iter().map(|verdict| {
+    let atomic = document.pointer("/facts/atomic").and_then(Value::as_bool).unwrap_or(true);
+    let calls = verdicts.iter().enumerate().map(|(i, verdict)| {
         let verdict = SealedVerdict::deserialize(verdict).ok()?;
+        let changed = || document.pointer(&format!("/requests/{i}/changed/args")).cloned();
         Some(CallDecision {
             id: verdict.call,
             outcome: verdict.outcome,
             reasons: verdict.reasons,
             conditions: verdict.conditions,
+            args: if verdict.transforms.is_empty() { None } else { Some(changed()?) },
+            transforms: verdict.transforms,
         })
     });
-    Some(Decision::of_calls(calls.collect::<Option<_>>()?))
+    Some(Decision::of_calls(calls.collect::<Option<_>>()?, atomic))
 }

@@ -82,8 +82,16 @@ codes! {
     IdOutsideWindow = "id_outside_window", 409, No, "with a new id";
     /// `created` is more than 5 minutes from the service's clock.
     CreatedOutsideWindow = "created_outside_window", 409, No, "with the present time and a new signature";
-    /// An agent of this name is, or was, registered.
+    /// One of this name is, or was, registered.
     NameTaken = "name_taken", 409, No, "with another name";
+    /// The session is open already: an application says more with turns.
+    SessionOpen = "session_open", 409, No, "as a turn, or with another session";
+    /// The session is not open: it lapsed, its agent or application was revoked, or another application opened it anew.
+    SessionNotOpen = "session_not_open", 409, No, "after opening it again";
+    /// The call was not allowed, so it has no outcome.
+    CallNotAllowed = "call_not_allowed", 409, No, "no";
+    /// Another outcome of this call is sealed.
+    OutcomeReported = "outcome_reported", 409, No, "no";
     /// Several agents used this id; say which with `?agent=`.
     AmbiguousId = "ambiguous_id", 409, NotAsked, "with ?agent=NAME";
     /// The body, or what would be sealed of it, is over a limit; the detail names it.
@@ -96,9 +104,13 @@ codes! {
     UnsupportedMediaType = "unsupported_media_type", 415, No, "as application/json";
     /// As many agents are registered as the ledger holds.
     TooManyAgents = "too_many_agents", 429, No, "no";
+    /// As many applications or tool servers are registered as the ledger holds.
+    TooManyRegistrations = "too_many_registrations", 429, No, "no";
+    /// As many sessions as the ledger holds are open, and had an entry within the last day.
+    TooManySessions = "too_many_sessions", 429, No, "when others have lapsed";
     /// Stored data that is needed to answer is damaged. It is not served.
     Damaged = "damaged", 500, NotAsked, "no: tell the operator, who runs fsck";
-    /// The intent is sealed, but what its answer needs cannot be read. The tool must not run on this.
+    /// It is sealed, but what its answer needs cannot be read. Where it is an intent, the tool must not run on this.
     SealedUnanswered = "sealed_unanswered", 500, Yes, "with the same id and body; tell the operator, who runs fsck";
     /// The write that carried this failed. Whether it was sealed is not known until the service has recovered.
     OutcomeUnknown = "outcome_unknown", 500, Unknown, "with the same id and body, after a restart";
@@ -165,8 +177,12 @@ impl From<LedgerError> for ServiceError {
             LedgerError::IdReused(_) => ErrorCode::IdReused,
             LedgerError::IdOutsideWindow => ErrorCode::IdOutsideWindow,
             LedgerError::CreatedOutsideWindow => ErrorCode::CreatedOutsideWindow,
-            LedgerError::NameTaken(_) => ErrorCode::NameTaken,
-            LedgerError::NoSuchAgent(_) => ErrorCode::NotFound,
+            LedgerError::NameTaken { .. } => ErrorCode::NameTaken,
+            LedgerError::NoSuchAgent(_) | LedgerError::NoSuchParty { .. } => ErrorCode::NotFound,
+            LedgerError::TooManyRegistrations => ErrorCode::TooManyRegistrations,
+            LedgerError::SessionOpen(_) => ErrorCode::SessionOpen,
+            LedgerError::SessionNotOpen => ErrorCode::SessionNotOpen,
+            LedgerError::TooManySessions => ErrorCode::TooManySessions,
             LedgerError::TooManyAgents => ErrorCode::TooManyAgents,
             LedgerError::TooLarge(_) => ErrorCode::TooLarge,
             LedgerError::Read(_) | LedgerError::Keyring(_) | LedgerError::Damaged(_) => ErrorCode::Damaged,

@@ -19,9 +19,11 @@ mod error;
 mod export_stream;
 mod exports;
 mod following;
+mod parties;
 mod reads;
 mod room;
 mod submission;
+mod testimony;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -34,12 +36,15 @@ pub use error::{ErrorCode, SealedState, ServiceError};
 pub use export_stream::BundleStream;
 pub use exports::ExportRequest;
 pub use following::Growth;
+pub use parties::{NewParty, RegisteredParty};
 pub use reads::{ConsistencyProof, InclusionProof, PayloadView};
 pub use room::Room;
 pub use submission::{HandedIn, SubmissionHeaders};
+pub use testimony::SealedRecord;
 
 pub use crate::ledger::Distribution;
 pub use crate::ledger::clock::Stopwatch;
+pub use crate::ledger::state::PartyKind;
 use crate::ledger::{Ledger, LedgerError, News, Published};
 
 /// The use cases over one running ledger.

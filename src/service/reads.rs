@@ -105,6 +105,8 @@ impl Service {
                 None => return,
             },
             (Caller::Operator(_), None) => None,
+            // They see no intents.
+            (Caller::Party { .. }, _) => return,
         };
         // Almost always: without a place among those who are woken.
         if !self.ledger.is_pending(id, index) {
@@ -130,6 +132,7 @@ impl Service {
                 Some(self.published().registry.agent_named(name).ok_or_else(not_found)?)
             }
             (Caller::Operator(_), None) => None,
+            (Caller::Party { .. }, _) => return Err(not_found()),
         };
         let mut found = match index {
             Some(agent) => self.ledger.find(id, agent)?.into_iter().collect(),

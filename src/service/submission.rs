@@ -11,7 +11,7 @@ use super::error::{ErrorCode, ServiceError};
 use super::{Service, blocking};
 use crate::evidence::Answer;
 use crate::ledger::keyring::random;
-use crate::ledger::{Accepted, Admitted, Ledger, LedgerError, VerifiedSignature};
+use crate::ledger::{Accepted, Admitted, Ledger, LedgerError, SignalsAhead, VerifiedSignature};
 use crate::record::entry::call_digest;
 use crate::record::field_tree::{FieldTree, FieldTreeError, Seed};
 use crate::record::intent::{Intent, IntentError};
@@ -129,7 +129,7 @@ impl Service {
         headers: &SubmissionHeaders,
     ) -> Result<Prepared, ServiceError> {
         let Caller::Agent { index, name, credential } = caller else {
-            return Err(ServiceError::new(ErrorCode::Forbidden, "an operator submits no intents")
+            return Err(ServiceError::new(ErrorCode::Forbidden, "only an agent submits intents")
                 .hint("use an agent's token: `foreseal agent add NAME` prints one"));
         };
         let intent = Intent::parse(&body).map_err(|error| malformed(&error))?;
@@ -159,7 +159,12 @@ impl Service {
             declared,
             call_digests,
             signature: None,
+            signals: None,
         };
+        let engine = self.ledger.engine();
+        let calls = admitted.intent.calls.iter();
+        let signals = calls.map(|call| engine.signals(&call.server, &call.tool, &call.args)).collect();
+        admitted.signals = Some(SignalsAhead { engine, signals });
         admitted.signature = self.verify_signature(&admitted, headers, own_seed.is_some())?;
         // Nothing after this reads the tree of values: what is sealed are the bytes. It ends here, beside its siblings.
         admitted.intent.document = serde_json::Value::Null;

@@ -236,6 +236,7 @@ pub(crate) fn admitted(agent: &Agent, body: &[u8]) -> Admitted {
         seed,
         declared,
         signature: None,
+        signals: None,
     }
 }
 

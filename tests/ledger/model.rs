@@ -171,7 +171,7 @@ impl Model {
             let again =
                 Change::RegisterAgent { name, roles: Vec::new(), credential: credential(0), key: None };
             let taken = administer(self.ledger(), again).unwrap_err();
-            assert!(matches!(taken, LedgerError::NameTaken(_)), "{taken}");
+            assert!(matches!(taken, LedgerError::NameTaken { .. }), "{taken}");
         }
     }
 

@@ -14,10 +14,10 @@ use foreseal::journal::{JournalOptions, Preparation};
 use foreseal::ledger::clock::Clock;
 use foreseal::ledger::fsck::{Keys, check};
 use foreseal::ledger::layout::Layout;
-use foreseal::ledger::state::CredentialDigest;
+use foreseal::ledger::state::{CredentialDigest, PartyKind};
 use foreseal::ledger::{
-    Accepted, Admin, Admitted, Change, Ledger, LedgerError, LedgerOptions, OpenError, OpenReport, SealedLeaf,
-    init,
+    Accepted, Admin, Admitted, Change, Heard, Ledger, LedgerError, LedgerOptions, OpenError, OpenReport,
+    SealedLeaf, Testimony, Told, init,
 };
 use foreseal::note::{Checkpoint, SignedNote, TrustPolicy};
 use foreseal::policy::{Bundle, Engine};
@@ -170,6 +170,7 @@ pub fn admit(agent: &TestAgent, document: &Value, seed: [u8; 32]) -> Admitted {
         body,
         seed,
         signature: None,
+        signals: None,
     }
 }
 
@@ -212,6 +213,22 @@ impl Desk {
 
     pub fn add_agent(&self, name: &str) -> TestAgent {
         self.try_add_agent(name).unwrap()
+    }
+
+    /// Registers an application or a tool server.
+    pub fn add_party(&self, kind: PartyKind, name: &str) -> TestAgent {
+        let credential = CredentialDigest::of(&format!("token of {} {name}", kind.as_str()));
+        let change = Change::RegisterParty { kind, name: name.to_owned(), credential };
+        let leaf = self.administer(Some(0), change).unwrap();
+        TestAgent { name: name.to_owned(), index: leaf.index, credential }
+    }
+
+    /// Has a registered party say something.
+    pub fn testify(&self, by: &TestAgent, id: Option<uuid::Uuid>, told: Told) -> Result<Heard, LedgerError> {
+        let (tell, answer) = channel();
+        let testimony = Testimony { by: by.index, credential: by.credential, id, told };
+        self.ledger.testify(testimony, Box::new(move |heard| drop(tell.send(heard))));
+        wait(&answer)
     }
 
     pub fn activate(&self, files: BTreeMap<String, Vec<u8>>) -> Result<SealedLeaf, LedgerError> {

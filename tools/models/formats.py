@@ -60,6 +60,11 @@ def call_digest(seed, index, call):
     return call_salt, named, sha256(b"foreseal.call.v1\0", call_salt, named)
 
 
+def result_digest(seed, index, result):
+    salt_of_call = sha256(b"foreseal.callsalt.v1\0", seed, u32(index))
+    return b64(sha256(b"foreseal.result.v1\0", salt_of_call, canonical(result)))
+
+
 def declared(text, seed):
     """What follows from a declared document and its seed alone."""
     document = json.loads(text)
@@ -133,7 +138,7 @@ def evaluation_of(calls):
 
 # ---- entries and the records behind them ----------------------------------------------------------------------------
 
-TOKENS = {"admin": "fsa_" + "A" * 43, "support-bot": "fsk_" + "B" * 43, "signing-bot": "fsk_" + "C" * 43, "new": "fsk_" + "D" * 43}
+TOKENS = {"admin": "fsa_" + "A" * 43, "support-bot": "fsk_" + "B" * 43, "signing-bot": "fsk_" + "C" * 43, "new": "fsk_" + "D" * 43, "helpdesk": "fsp_" + "E" * 43, "mail": "fst_" + "F" * 43}
 FILES = {"common.cedar": '@id("all") permit (principal, action, resource);\n', "more.cedar": "// \u00fc\n"}
 
 
@@ -165,11 +170,18 @@ def story():
         3: {"agent": "signing-bot", "roles": [], "credential": credential("signing-bot"), "key": key},
         12: {"from": 3, "to": 9, "shown": hashlib.sha256(b'4 whole evaluation\n5 fields "" "/goal"\n').hexdigest(), "documents": 1, "partial": 1, "evaluations": 1},
         7: {"agent": "support-bot", "credential": credential("new"), "key": new_key},
+        14: {"application": "helpdesk", "credential": credential("helpdesk")},
+        15: {"tool": "mail", "credential": credential("mail")},
+        16: {"agent": "support-bot", "session": "s-7", "principal": {"id": "alice@example.com", "roles": ["customer"]}, "environment": "prod", "words": ["Send my invoice to bob@example.com"], "plan": {"steps": [{"server": "mail", "tool": "send"}]}, "delegation_depth": 1},
+        17: {"words": ["And one to carol@example.com"]},
+        19: {"intent": uuid7(18), "call": "c1", "tool": "tool", "result": {"messages": [{"from": "bob@example.com"}, 1.5, None]}},
     }
     seeds = {index: bytes_from(160 + index) for index in records}
     sealed = {index: commitment(record, seeds[index]) for index, record in records.items()}
     plain, signed, evaluation = declared(PLAIN, PLAIN_SEED), declared(SIGNED, SIGNED_SEED), evaluation_of(2)["commitment"]
     calls = lambda of, *outcomes: [{"outcome": o, "digest": c["digest"]} for o, c in zip(outcomes, of["calls"])]  # noqa: E731
+    answered = result_digest(seeds[19], 0, records[19]["result"])
+    in_session = {"agent": 2, "session": tag(2, "s-7"), "declared": plain["commitment"], "evaluation": evaluation, "policy": 1, "engine": 1, "signer": 7}
     by_support = {"agent": 2, "session": tag(2, "ticket-4711"), "declared": plain["commitment"], "evaluation": evaluation, "policy": 1, "engine": 1}
     by_signing = {"agent": 3, "session": tag(3, "s-42"), "declared": signed["commitment"], "evaluation": evaluation, "policy": 1, "engine": 1}
     leaves = [
@@ -187,6 +199,14 @@ def story():
         entry("key", 11, 61_000, by=0, purpose="bundle", key=b64(ed25519.public_key(bytes_from(192)))),
         entry("export", 12, 62_000, by=0, declared=sealed[12], **{"from": 3, "to": 9}),
         entry("key", 13, 63_000, by=0, purpose="bundle", key=b64(ed25519.public_key(bytes_from(193))), replaces=11),
+        entry("application", 14, 64_000, operation="register", by=0, declared=sealed[14]),
+        entry("tool", 15, 64_000, operation="register", by=0, declared=sealed[15]),
+        entry("session", 16, 65_000, agent=2, application=14, session=tag(2, "s-7"), declared=sealed[16]),
+        entry("turn", 17, 66_000, application=14, opened=16, session=tag(2, "s-7"), declared=sealed[17]),
+        entry("intent", 18, 67_000, seq=3, prev=8, outcome="allow", calls=calls(plain, "allow"), delta={"labels": ["untrusted"]}, **in_session),
+        entry("outcome", 19, 68_000, tool=15, intent=18, call=0, session=tag(2, "s-7"), status="ok", result=answered, declared=sealed[19]),
+        entry("tool", 20, 69_000, operation="revoke", tool=15, by=0),
+        entry("application", 21, 69_000, operation="revoke", application=14, by=0),
         {"v": 1, "type": "novelty", "at": "whenever"},
         {"v": 2, "type": "intent"},
     ]
@@ -199,7 +219,9 @@ def entries():
         "operator", "policy", "agent registered", "agent registered with a key", "intent, the first of its agent",
         "intent, held and signed", "intent, the second of its agent", "agent rotated, and given a key",
         "intent, stricter than its call", "refused", "agent revoked",
-        "bundle key", "export", "bundle key that replaces one", "a type that is not known", "a version that is not known",
+        "bundle key", "export", "bundle key that replaces one",
+        "application registered", "tool server registered", "session", "turn", "intent that sets a label", "outcome",
+        "tool server revoked", "application revoked", "a type that is not known", "a version that is not known",
     )  # fmt: skip
     accepted = [
         {"about": name, "entry": jcs(leaf), "leaf_hash": b64(leaf_hash(canonical(leaf)))} for name, leaf in zip(names, leaves)
@@ -212,7 +234,12 @@ def entries():
         "a newline behind it": held + "\n",
         "members out of order": json.dumps(base, separators=(",", ":")),
         "a member twice": held[:-1] + ',"v":1}',
-        "a member that is not known": jcs({**base, "delta": {}}),
+        "a member that is not known": jcs({**base, "dela": {}}),
+        "a delta without labels": jcs({**base, "delta": {}}),
+        "a delta of no labels": jcs({**base, "delta": {"labels": []}}),
+        "a delta with a label twice": jcs({**base, "delta": {"labels": ["untrusted", "untrusted"]}}),
+        "a delta with a label that is not known": jcs({**base, "delta": {"labels": ["trusted"]}}),
+        "a delta with counters": jcs({**base, "delta": {"labels": ["untrusted"], "counters": {}}}),
         "no seq": jcs(without("seq")),
         "no calls member": jcs(without("calls")),
         "prev null": jcs({**base, "prev": None}),
@@ -238,6 +265,12 @@ def entries():
         "replaces null": jcs({**leaves[11], "replaces": None}),
         "an export without its record": jcs({k: v for k, v in leaves[12].items() if k != "declared"}),
         "an export that names who got it": jcs({**leaves[12], "for": "a regulator"}),
+        "a session of no application": jcs({k: v for k, v in leaves[16].items() if k != "application"}),
+        "a session with the user's words": jcs({**leaves[16], "words": ["hello"]}),
+        "a turn without its session's leaf": jcs({k: v for k, v in leaves[17].items() if k != "opened"}),
+        "an outcome with another status": jcs({**leaves[19], "status": "unknown"}),
+        "an outcome of a call that is a text": jcs({**leaves[19], "call": "c1"}),
+        "an application with a key": jcs({**leaves[14], "key": b64(bytes(32))}),
         "no type": jcs({"v": 1}),
         "no object": "[]",
     }
@@ -281,6 +314,23 @@ def chain():
         ("an export by an agent", 12, change(12, by=2)),
         ("an export of nothing", 12, change(12, to=3)),
         ("an export of leaves to come", 12, change(12, to=13)),
+        ("an application registered by an agent", 14, change(14, by=2)),
+        ("an application that names one", 14, change(14, application=2)),
+        ("a tool server without its record", 15, change(15, declared=None)),
+        ("a session by no application", 16, change(16, application=15)),
+        ("a session of no agent", 16, change(16, agent=14)),
+        ("a session of a revoked agent", 16, change(16, agent=3)),
+        ("a session that is open", 17, change(16, at=moment(66_000))),
+        ("a turn in a session that is not open", 17, change(17, session=tag(2, "s-8"))),
+        ("a turn of another session", 17, change(17, opened=14)),
+        ("a turn by another application", 17, change(17, application=15)),
+        ("a turn a day after", 17, change(17, at="2026-11-22T10:01:05.001Z")),
+        ("an outcome by no tool server", 19, change(19, tool=14)),
+        ("an outcome of what is no intent before it", 19, change(19, intent=19)),
+        ("an outcome of a call that no intent has", 19, change(19, call=64)),
+        ("an outcome by a revoked tool server", 21, change(19, at=moment(69_000))),
+        ("a tool server revoked twice", 21, change(20)),
+        ("a session by a revoked application", 22, change(16, at=moment(69_000))),
         ("an agent revoked twice", 11, change(10, at=moment(61_000))),
     ]
     return {
@@ -299,7 +349,8 @@ def records():
     return {
         "about": "The declared documents of administrative entries. Tokens are in them as digests only.",
         "tokens": [{"holder": holder, "token": TOKENS[name], "digest": credential(name)} for holder, name in
-                   (("operator 0", "admin"), ("agent 2, until leaf 7", "support-bot"), ("agent 2, from leaf 7", "new"), ("agent 3, until leaf 10", "signing-bot"))],
+                   (("operator 0", "admin"), ("agent 2, until leaf 7", "support-bot"), ("agent 2, from leaf 7", "new"), ("agent 3, until leaf 10", "signing-bot"),
+                    ("application 14, until leaf 21", "helpdesk"), ("tool server 15, until leaf 20", "mail"))],
         "bundle": {"files": FILES, "digest": bundle_digest(FILES)},
         "records": rows,
     }  # fmt: skip

@@ -60,18 +60,23 @@ pub(super) fn sealed(answer: &Answer) -> Result<v1::Sealed, ServiceError> {
             expires: decision.expires.map(|expires| expires.to_string()),
             reasons: decision.reasons.iter().map(reason).collect(),
             conditions: decision.conditions.iter().map(condition).collect(),
-            calls: decision.calls.iter().map(call).collect(),
+            calls: decision.calls.iter().map(call).collect::<Result<_, _>>()?,
         }),
     })
 }
 
-fn call(call: &AnswerCall) -> v1::CallDecision {
-    v1::CallDecision {
+fn call(call: &AnswerCall) -> Result<v1::CallDecision, ServiceError> {
+    let transforms = call.transforms.iter();
+    Ok(v1::CallDecision {
         id: call.id.clone(),
         outcome: outcome(call.outcome).into(),
         reasons: call.reasons.iter().map(reason).collect(),
         conditions: call.conditions.iter().map(condition).collect(),
-    }
+        transforms: transforms
+            .map(|done| v1::Transformed { rule: done.rule.clone(), transform: done.transform.clone() })
+            .collect(),
+        args: call.args.as_ref().map(json).transpose()?,
+    })
 }
 
 fn outcome(outcome: Outcome) -> v1::Outcome {
@@ -93,6 +98,10 @@ fn condition(condition: &Condition) -> v1::Condition {
         rule: condition.rule.clone(),
         approver: condition.approver.clone(),
         expires_s: condition.expires_s,
+        human: condition.human.clone(),
+        quorum: condition.quorum,
+        step_up: condition.step_up.clone(),
+        ticket: condition.ticket.clone(),
     }
 }
 

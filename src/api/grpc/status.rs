@@ -40,10 +40,16 @@ pub const fn status_of(code: ErrorCode) -> Code {
         // A compressed message, too: so the protocol has it.
         ErrorCode::MethodNotAllowed | ErrorCode::UnsupportedMediaType => Code::Unimplemented,
         ErrorCode::IdReused | ErrorCode::NameTaken => Code::AlreadyExists,
-        ErrorCode::IdOutsideWindow | ErrorCode::CreatedOutsideWindow | ErrorCode::AmbiguousId => {
-            Code::FailedPrecondition
+        ErrorCode::IdOutsideWindow
+        | ErrorCode::CreatedOutsideWindow
+        | ErrorCode::AmbiguousId
+        | ErrorCode::SessionOpen
+        | ErrorCode::SessionNotOpen
+        | ErrorCode::CallNotAllowed => Code::FailedPrecondition,
+        ErrorCode::OutcomeReported => Code::AlreadyExists,
+        ErrorCode::TooManyAgents | ErrorCode::TooManyRegistrations | ErrorCode::TooManySessions => {
+            Code::ResourceExhausted
         }
-        ErrorCode::TooManyAgents => Code::ResourceExhausted,
         ErrorCode::Damaged | ErrorCode::SealedUnanswered => Code::DataLoss,
         // Not one that clients retry by themselves.
         ErrorCode::OutcomeUnknown => Code::Unknown,

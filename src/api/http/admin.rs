@@ -22,6 +22,13 @@ pub(super) struct After {
     after: Option<Number>,
 }
 
+impl After {
+    /// The leaf index behind which it begins.
+    pub(super) fn after(&self) -> Option<u64> {
+        self.after.map(|after| after.0)
+    }
+}
+
 /// The optional body of a rotation.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -94,7 +101,7 @@ pub(super) async fn agents(
     let counted = |error| Problem::counted(&service, error);
     let caller = caller(&service, &headers).map_err(counted)?;
     let Query(page) = page?;
-    let agents = service.agents(&caller, page.after.map(|after| after.0)).map_err(counted)?;
+    let agents = service.agents(&caller, page.after()).map_err(counted)?;
     answer(StatusCode::OK, &json!({ "agents": agents })).map_err(Problem)
 }
 

@@ -107,10 +107,19 @@ pub(super) async fn typed_body<T: serde::de::DeserializeOwned>(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<T, ServiceError> {
-    let (bytes, _room) = json_body(service, headers, body, limits::ADMIN_BODY_MAX_BYTES).await?;
-    let malformed = |detail: String| ServiceError::new(ErrorCode::MalformedRequest, detail);
+    let value = body_value(service, headers, body, limits::ADMIN_BODY_MAX_BYTES).await?;
+    serde_json::from_value(value).map_err(|e| ServiceError::new(ErrorCode::MalformedRequest, e.to_string()))
+}
+
+/// A strict JSON body, capped.
+pub(super) async fn body_value(
+    service: &Service,
+    headers: &HeaderMap,
+    body: Body,
+    bytes_max: usize,
+) -> Result<serde_json::Value, ServiceError> {
+    let (bytes, _room) = json_body(service, headers, body, bytes_max).await?;
     let json_limits = crate::record::json::JsonLimits { max_bytes: bytes.len(), ..Default::default() };
-    let value =
-        crate::record::json::parse_with(&bytes, &json_limits).map_err(|e| malformed(e.to_string()))?;
-    serde_json::from_value(value).map_err(|e| malformed(e.to_string()))
+    crate::record::json::parse_with(&bytes, &json_limits)
+        .map_err(|e| ServiceError::new(ErrorCode::MalformedRequest, e.to_string()))
 }

@@ -21,6 +21,18 @@ pub(super) struct Whose {
     agent: Option<String>,
 }
 
+impl Whose {
+    /// The agent's name.
+    pub(super) fn agent(self) -> Result<Option<String>, ServiceError> {
+        if self.agent.as_deref().is_some_and(|agent| !is_id(agent)) {
+            let detail =
+                format!("?agent: must be 1 to {} characters of A-Z a-z 0-9 . _ : -", limits::ID_MAX_CHARS);
+            return Err(ServiceError::new(ErrorCode::MalformedRequest, detail));
+        }
+        Ok(self.agent)
+    }
+}
+
 type AskedId = Result<Path<String>, PathRejection>;
 type AskedWhose = Result<Query<Whose>, QueryRejection>;
 
@@ -104,12 +116,7 @@ fn asked(
             "the path's last part must be an intent's id, a UUID",
         ))
     })?;
-    if whose.agent.as_deref().is_some_and(|agent| !is_id(agent)) {
-        let detail =
-            format!("?agent: must be 1 to {} characters of A-Z a-z 0-9 . _ : -", limits::ID_MAX_CHARS);
-        return Err(Problem(ServiceError::new(ErrorCode::MalformedRequest, detail)));
-    }
-    Ok((caller, id, whose.agent))
+    Ok((caller, id, whose.agent().map_err(Problem)?))
 }
 
 /// Runs a read that may touch the disk where it does not hold up other requests.

@@ -10,9 +10,11 @@ mod listener;
 mod log;
 mod metrics;
 pub mod openapi;
+mod parties;
 mod problem;
 mod query;
 mod routes;
+mod sessions;
 
 use std::future::Future;
 use std::sync::Arc;

@@ -10,9 +10,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::on;
 
 use super::openapi::operation::{Needs, Operation, Place};
-use super::openapi::{self, operations as described};
+use super::openapi::{self, operations as described, parties as of_parties};
 use super::{
-    App, Problem, admin, credentials, exports, health, intents, log, metrics, no_method, no_route, time_out,
+    App, Problem, admin, credentials, exports, health, intents, log, metrics, no_method, no_route, parties,
+    sessions, time_out,
 };
 use crate::api::grpc;
 use crate::record::limits;
@@ -57,7 +58,10 @@ fn routes() -> Described {
         .with(&described::SUBMIT, intents::submit)
         .with(&described::GET_INTENT, intents::get)
         .with(&described::GET_RECEIPT, intents::receipt)
-        .with(&described::GET_PAYLOAD, intents::payload);
+        .with(&described::GET_PAYLOAD, intents::payload)
+        .with(&of_parties::OPEN_SESSION, sessions::open)
+        .with(&of_parties::TAKE_TURN, sessions::take_turn)
+        .with(&of_parties::REPORT_OUTCOME, sessions::report);
     let log = Described::new()
         .with(&described::CHECKPOINT, log::checkpoint)
         .with(&described::TILE, log::tile)
@@ -70,6 +74,14 @@ fn routes() -> Described {
         .with(&described::AGENTS, admin::agents)
         .with(&described::ROTATE_AGENT, admin::rotate_agent)
         .with(&described::REVOKE_AGENT, admin::revoke_agent)
+        .with(&of_parties::REGISTER_APPLICATION, parties::register_application)
+        .with(&of_parties::APPLICATIONS, parties::applications)
+        .with(&of_parties::ROTATE_APPLICATION, parties::rotate_application)
+        .with(&of_parties::REVOKE_APPLICATION, parties::revoke_application)
+        .with(&of_parties::REGISTER_TOOL_SERVER, parties::register_tool_server)
+        .with(&of_parties::TOOL_SERVERS, parties::tool_servers)
+        .with(&of_parties::ROTATE_TOOL_SERVER, parties::rotate_tool_server)
+        .with(&of_parties::REVOKE_TOOL_SERVER, parties::revoke_tool_server)
         .with(&described::POLICY, admin::policy)
         .with(&described::ACTIVATE_POLICY, admin::activate_policy)
         .with(&described::METRICS, metrics::metrics);
@@ -127,7 +139,9 @@ async fn check_target(State(service): App, request: Request, next: Next) -> Resp
         let asked = match operation.needs {
             Needs::Nothing => Ok(()),
             Needs::LogReader => token.and_then(|token| service.authorize_log_read(token)),
-            Needs::AnyCaller | Needs::Agent => token.and_then(|token| service.authenticate(token)).map(drop),
+            Needs::AnyCaller | Needs::Agent | Needs::Application | Needs::ToolServer => {
+                token.and_then(|token| service.authenticate(token)).map(drop)
+            }
             Needs::Operator => {
                 let caller = token.and_then(|token| service.authenticate(token));
                 caller.and_then(|caller| caller.operator()).map(drop)

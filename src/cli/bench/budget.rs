@@ -81,6 +81,7 @@ impl Work {
         Ok(Self { body, intent, seed: new_seed()?, keyring, epoch })
     }
 
+    // Longer than 70 lines because it is a list of what is measured.
     fn parts(&self, plan: &Plan) -> Result<Vec<Part>, Failure> {
         let (decide_us, evaluated) = deciding::of_workload(plan)?;
         let evaluation = document_of(&evaluated.evaluation);

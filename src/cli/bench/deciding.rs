@@ -61,16 +61,17 @@ fn decide_us(engine: &Engine, plan: &Plan) -> Result<(f64, Evaluated), Failure> 
         "amount": 12.5, "urgent": false,
     });
     let args = &args;
-    let calls = [CallView { id: "c1", server: "desk", tool: "send_reply", args }];
+    let calls = [CallView::new("c1", "desk", "send_reply", args)];
     let roles = ["support".to_owned()];
-    let input = DecideInput {
-        agent: AgentFacts { name: "bench-agent", roles: &roles, signed: false },
-        calls: &calls,
-        claimed: Claimed { goal_stated: true, reasoning_steps: 4, observations: 1 },
+    let agent = AgentFacts { name: "bench-agent", roles: &roles, signed: false };
+    let claimed = Claimed {
+        goal_stated: true,
+        reasoning_steps: 4,
+        observations: 1,
         environment: Some("prod"),
         principal: Some("user:alice@example.com"),
-        at: 1_750_000_000_000,
     };
+    let input = DecideInput { claimed, ..DecideInput::new(agent, &calls, 1_750_000_000_000) };
     let evaluated = engine.decide(&input);
     let outcome = evaluated.decision.outcome;
     if outcome != Outcome::Allow {

@@ -271,6 +271,7 @@ impl Feeder {
             declared: self.declared,
             call_digests: self.call_digests.clone(),
             signature: None,
+            signals: None,
         }
     }
 

@@ -239,13 +239,11 @@ mod tests {
         assert_eq!(bundle.rules().len(), 93);
         let engine = Engine::new(bundle).unwrap();
         let args = json!({"ticket": 12_345, "to": "alice@example.com", "amount": 12.5, "urgent": false, "subject": "s"});
+        let agent = AgentFacts { name: "a", roles: &[], signed: false };
+        let calls = [CallView::new("c", "desk", "send_reply", &args)];
         let decided = engine.decide(&DecideInput {
-            agent: AgentFacts { name: "a", roles: &[], signed: false },
-            calls: &[CallView { id: "c", server: "desk", tool: "send_reply", args: &args }],
             claimed: Claimed { reasoning_steps: 1, ..Claimed::default() },
-            environment: None,
-            principal: None,
-            at: 0,
+            ..DecideInput::new(agent, &calls, 0)
         });
         assert_eq!(decided.decision.outcome, Outcome::Allow, "{:?}", decided.decision);
     }

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::merkle::{Hash, leaf_hash, verify_inclusion};
 use crate::note::Checkpoint;
-use crate::record::entry::{Entry, IntentEntry, call_digest};
+use crate::record::decision::Outcome;
+use crate::record::entry::{Entry, IntentEntry, SealedCall};
 use crate::record::evaluation::groups_of;
 use crate::record::field_tree::{Commitment, Disclosure, FieldOpening, FieldTree, Seed};
 use crate::record::intent::Intent;
@@ -170,9 +171,12 @@ impl Revealed {
         signer: Option<&KnownAgent>,
     ) -> Result<bool, String> {
         self.declared.verify(&entry.declared, Cut::Scalars).map_err(|e| format!("declared: {e}"))?;
-        if let Some(evaluation) = &self.evaluation {
-            check_evaluation(evaluation, entry).map_err(|e| format!("evaluation: {e}"))?;
-        }
+        let evaluation = match &self.evaluation {
+            Some(evaluation) => {
+                Some(check_evaluation(evaluation, entry).map_err(|e| format!("evaluation: {e}"))?)
+            }
+            None => None,
+        };
         let Opened::Whole { document, seed } = &self.declared else {
             return match &self.signature {
                 None => Ok(false),
@@ -187,8 +191,13 @@ impl Revealed {
         if intent.id.is_some_and(|id| id != entry.id) {
             return Err("it was declared under another id than the leaf's".to_owned());
         }
-        let digests = (0u32..).zip(&intent.calls).map(|(i, call)| call_digest(&seed, i, call).ok());
-        if !digests.eq(entry.calls.iter().map(|call| Some(call.digest))) {
+        let changed = |i: u32| evaluation.as_ref()?.pointer(&format!("/requests/{i}/changed/args"));
+        // Of a modified call only the evaluation says what it became.
+        let unknown = |sealed: &SealedCall| sealed.outcome == Outcome::Modify && evaluation.is_none();
+        let mut calls = intent.calls.iter().zip(&entry.calls).zip(0u32..);
+        if intent.calls.len() != entry.calls.len()
+            || !calls.all(|((call, sealed), i)| unknown(sealed) || sealed.is_of(&seed, i, call, changed(i)))
+        {
             return Err("its calls are not the sealed ones".to_owned());
         }
         self.check_signature(entry, &intent, origin, signer)
@@ -222,7 +231,8 @@ impl Revealed {
     }
 }
 
-fn check_evaluation(evaluation: &Opened, entry: &IntentEntry) -> Result<(), String> {
+/// The evaluation, held against the leaf.
+fn check_evaluation(evaluation: &Opened, entry: &IntentEntry) -> Result<Value, String> {
     if !evaluation.is_whole() {
         return Err("it is shown whole or not at all".to_owned());
     }
@@ -231,7 +241,7 @@ fn check_evaluation(evaluation: &Opened, entry: &IntentEntry) -> Result<(), Stri
     let outcome = |verdict: &Value| verdict.get("outcome")?.as_str().map(str::to_owned);
     let verdicts = verdicts.into_iter().flatten().map(outcome);
     if verdicts.eq(entry.calls.iter().map(|call| Some(call.outcome.as_str().to_owned()))) {
-        Ok(())
+        Ok(document)
     } else {
         Err("its verdicts are not the sealed ones".to_owned())
     }

@@ -2,48 +2,35 @@
 //! agent's signature.
 
 use super::super::payload::Payload;
-use crate::record::entry::{Entry, IntentEntry, call_digest};
+use crate::record::entry::{Entry, IntentEntry, OutcomeEntry, result_digest};
 use crate::record::evaluation::groups_of;
 use crate::record::field_tree::{Commitment, FieldTree, Seed};
 use crate::record::intent::Intent;
 use crate::record::json::{JsonLimits, parse_with};
 use crate::record::statement::{AgentKey, statement};
 
-/// An entry's id, if its type has a payload.
-pub(super) fn id_of(entry: &Entry) -> Option<&[u8; 16]> {
-    match entry {
-        Entry::Intent(entry) => Some(entry.id.as_bytes()),
-        Entry::Operator(entry) => Some(entry.id.as_bytes()),
-        Entry::Agent(entry) => Some(entry.id.as_bytes()),
-        Entry::Policy(entry) => Some(entry.id.as_bytes()),
-        Entry::Export(entry) => Some(entry.id.as_bytes()),
-        _ => None,
-    }
-}
-
-/// Whether an entry commits to a payload.
-pub(super) fn commits(entry: &Entry) -> bool {
-    match entry {
-        Entry::Intent(_) | Entry::Operator(_) | Entry::Policy(_) | Entry::Export(_) => true,
-        Entry::Agent(entry) => entry.declared.is_some(),
-        _ => false,
-    }
-}
-
 /// Whether the payload is what the entry commits to.
 pub(super) fn check_payload(entry: &Entry, payload: &Payload) -> Result<(), String> {
-    let declared = match entry {
-        Entry::Intent(intent) => return check_intent(intent, payload),
-        Entry::Operator(entry) => Some(entry.declared),
-        Entry::Agent(entry) => entry.declared,
-        Entry::Policy(entry) => Some(entry.declared),
-        Entry::Export(entry) => Some(entry.declared),
-        _ => None,
-    };
+    if let Entry::Intent(intent) = entry {
+        return check_intent(intent, payload);
+    }
     let limits = JsonLimits { max_bytes: payload.declared.len(), ..JsonLimits::default() };
     let document = parse_with(&payload.declared, &limits).map_err(|e| e.to_string())?;
     let tree = FieldTree::of_document(&document, &payload.declared_seed).map_err(|e| e.to_string())?;
-    equal(declared, tree.commitment(), "declared document")
+    equal(entry.declared(), tree.commitment(), "declared document")?;
+    match entry {
+        Entry::Outcome(outcome) => check_outcome(outcome, &document, &payload.declared_seed),
+        _ => Ok(()),
+    }
+}
+
+fn check_outcome(entry: &OutcomeEntry, record: &serde_json::Value, seed: &Seed) -> Result<(), String> {
+    let result = record.get("result").ok_or("its record holds no result")?;
+    if result_digest(seed, entry.call, result).ok() == Some(entry.result) {
+        Ok(())
+    } else {
+        Err("its digest is not that of the recorded result".to_owned())
+    }
 }
 
 fn check_intent(entry: &IntentEntry, payload: &Payload) -> Result<(), String> {
@@ -51,15 +38,18 @@ fn check_intent(entry: &IntentEntry, payload: &Payload) -> Result<(), String> {
     let seed: &Seed = &payload.declared_seed;
     let tree = FieldTree::of_document(&intent.document, seed).map_err(|e| e.to_string())?;
     equal(Some(entry.declared), tree.commitment(), "declared document")?;
-    let digests = intent.calls.iter().zip(0u32..).map(|(call, i)| call_digest(seed, i, call).ok());
-    if !digests.eq(entry.calls.iter().map(|call| Some(call.digest))) {
-        return Err("a call's digest is not that of the declared call".to_owned());
-    }
     let limits = JsonLimits { max_bytes: payload.evaluation.len(), ..JsonLimits::default() };
     let evaluation = parse_with(&payload.evaluation, &limits).map_err(|e| e.to_string())?;
     let tree =
         FieldTree::of_groups(groups_of(&evaluation), &payload.evaluation_seed).map_err(|e| e.to_string())?;
     equal(Some(entry.evaluation), tree.commitment(), "evaluation")?;
+    let calls = intent.calls.iter().zip(&entry.calls).zip(0u32..);
+    let changed = |i: u32| evaluation.pointer(&format!("/requests/{i}/changed/args"));
+    if intent.calls.len() != entry.calls.len()
+        || !calls.into_iter().all(|((call, sealed), i)| sealed.is_of(seed, i, call, changed(i)))
+    {
+        return Err("a call's digest is not that of the call that may run".to_owned());
+    }
     let verdicts = evaluation.get("verdicts").and_then(serde_json::Value::as_array);
     let outcome = |verdict: &serde_json::Value| verdict.get("outcome")?.as_str().map(str::to_owned);
     let verdicts = verdicts.into_iter().flatten().map(outcome);

@@ -11,8 +11,8 @@ use super::super::layout::Layout;
 use super::super::log_key::{own_checkpoint, read_signer};
 use super::super::payload::Payload;
 use super::super::snapshot::{self, Snapshot};
-use super::super::state::State;
-use super::commitments::{check_payload, check_signature, commits, id_of};
+use super::super::state::{FoldKey, Sealed, State};
+use super::commitments::{check_payload, check_signature};
 use crate::disk::Disk;
 use crate::journal::{FrameKey, FrameView, Position};
 use crate::merkle::{Frontier, Hash};
@@ -24,6 +24,7 @@ use crate::record::intent::Intent;
 /// The ledger's keys, and what they can be held against.
 pub(super) struct OpenKeys {
     keyring: Keyring,
+    fold_key: FoldKey,
     trust: TrustPolicy,
     head: Option<Checkpoint>,
     snapshots: BTreeMap<u64, Snapshot>,
@@ -66,6 +67,7 @@ impl OpenKeys {
             }
         }
         Ok(Self {
+            fold_key: keyring.fold_key(),
             keyring,
             trust: TrustPolicy::of_log(&signer),
             head: head.map_err(|e| format!("the head file: {e}"))?,
@@ -104,8 +106,8 @@ impl OpenKeys {
         if self.head.as_ref().is_some_and(|head| head.size == frame.header().first_index) && number == 0 {
             opened.head_root = own_checkpoint_root(frame);
         }
-        let payload = match id_of(entry) {
-            Some(id) => self.payload(frame, number, id).map_err(fail)?,
+        let payload = match entry.id().filter(|_| entry.declared().is_some()) {
+            Some(id) => self.payload(frame, number, id.as_bytes()).map_err(fail)?,
             None => None,
         };
         match &payload {
@@ -113,15 +115,15 @@ impl OpenKeys {
                 opened.payloads += 1;
                 check_payload(entry, payload).map_err(fail)?;
             }
-            None if commits(entry) => return Err(fail("its payload is missing".to_owned())),
+            None if entry.declared().is_some() => return Err(fail("its payload is missing".to_owned())),
             None => {}
         }
         if let (Entry::Intent(intent), Some(payload)) = (entry, &payload) {
             self.check_words(opened, intent, payload).map_err(fail)?;
             opened.signatures += u64::from(payload.signature.is_some());
         }
-        let record = payload.as_ref().map(|payload| payload.declared.as_slice());
-        opened.state.apply(entry, record).map_err(|e| e.to_string())?;
+        let sealed = payload.as_ref().map_or(Sealed::Nothing, Sealed::Payload);
+        opened.state.apply(entry, &sealed, &self.fold_key).map_err(|e| e.to_string())?;
         if let Some(snapshot) = self.snapshots.get(&(index + 1)) {
             opened.snapshots += 1;
             let edge = snapshot.edge.frontier.iter().map(|node| Hash(*node));
@@ -129,9 +131,7 @@ impl OpenKeys {
                 return Err(fail(format!("the snapshot of size {} holds another state", index + 1)));
             }
         }
-        if let Entry::Intent(intent) = entry {
-            self.row(opened, index, intent, frame.header().position).map_err(fail)?;
-        }
+        self.row(opened, index, entry, frame.header().position).map_err(fail)?;
         Ok(())
     }
 
@@ -158,19 +158,13 @@ impl OpenKeys {
     }
 
     #[cfg(feature = "server")]
-    fn row(
-        &self,
-        opened: &mut Opened,
-        index: u64,
-        intent: &IntentEntry,
-        position: Position,
-    ) -> Result<(), String> {
-        use super::super::index::{IntentKey, Row};
+    fn row(&self, opened: &mut Opened, index: u64, entry: &Entry, position: Position) -> Result<(), String> {
+        use super::super::index::{Row, key_of};
+        let Some(key) = key_of(entry) else { return Ok(()) };
         let Some(rows) = &self.index else { return Ok(()) };
         if index >= rows.indexed_to().map_err(|e| e.to_string())? {
             return Ok(());
         }
-        let key = IntentKey { id: intent.id, agent: intent.agent };
         let expected = Row { index, frame: Some(position) };
         match rows.get(&key).map_err(|e| e.to_string())? {
             Some(row) if row == expected => {
@@ -183,7 +177,7 @@ impl OpenKeys {
     }
 
     #[cfg(not(feature = "server"))]
-    fn row(&self, _: &mut Opened, _: u64, _: &IntentEntry, _: Position) -> Result<(), String> {
+    fn row(&self, _: &mut Opened, _: u64, _: &Entry, _: Position) -> Result<(), String> {
         Ok(())
     }
 
@@ -214,7 +208,7 @@ impl OpenKeys {
         if let Some(rows) = &self.index {
             let found = rows.row_count().map_err(|e| e.to_string())?;
             if found != opened.rows {
-                return Err(format!("the index has {found} rows for {} intents", opened.rows));
+                return Err(format!("the index has {found} rows for {} entries", opened.rows));
             }
         }
         Ok(())

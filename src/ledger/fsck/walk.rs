@@ -11,7 +11,7 @@ use crate::evidence::{Coverage, Report};
 use crate::journal::{FrameView, Position, frames_from};
 use crate::merkle::{Frontier, FullTile, GrowingTiles, Hash, encode_bundle, leaf_hash};
 use crate::note::{TrustError, TrustPolicy};
-use crate::record::chain::Chain;
+use crate::record::chain::{Chain, Outcomes};
 use crate::record::entry::Entry;
 
 /// The keys that checkpoints must be signed by; remembers the last one, because markers repeat it.
@@ -60,6 +60,7 @@ pub(super) struct Walk<'a> {
     keys: Option<&'a OpenKeys>,
     opened: super::open_keys::Opened,
     chain: Chain,
+    outcomes: Outcomes,
     frontier: Frontier,
     growing: GrowingTiles,
     bundle: Vec<Vec<u8>>,
@@ -82,6 +83,7 @@ impl<'a> Walk<'a> {
             keys,
             opened: super::open_keys::Opened::default(),
             chain: Chain::default(),
+            outcomes: Outcomes::default(),
             frontier: Frontier::new(),
             growing: GrowingTiles::new(),
             bundle: Vec::new(),
@@ -147,6 +149,7 @@ impl<'a> Walk<'a> {
         let index = self.chain.size();
         let entry = Entry::parse(bytes).map_err(|e| Stop::Entry(format!("leaf {index}: {e}")))?;
         self.chain.apply(&entry).map_err(|e| Stop::Entry(e.to_string()))?;
+        self.outcomes.apply(&entry).map_err(|e| Stop::Entry(e.to_string()))?;
         let hash = leaf_hash(bytes);
         self.frontier.append(hash);
         self.bundle.push(bytes.to_vec());

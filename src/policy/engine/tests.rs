@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cedar_policy::{Decision as CedarDecision, Effect};
+use cedar_policy::{Decision as CedarDecision, Effect, Entities};
 use proptest::prelude::*;
 use serde_json::json;
 
+use super::entities::{agent_entity, tool_entity};
 use super::*;
-use crate::policy::{AgentFacts, CallView, Claimed};
+use crate::policy::{AgentFacts, CallView, Claimed, SessionFacts};
 use crate::record::decision::Outcome;
 
 const TOOLS: &str = r#"{"tools": [
@@ -28,16 +29,10 @@ fn engine(rules: &str) -> Engine {
 }
 
 fn decide(engine: &Engine, server: &str, tool: &str, args: &Value) -> Decision {
-    let calls = [CallView { id: "c1", server, tool, args }];
+    let calls = [CallView::new("c1", server, tool, args)];
     let agent = AgentFacts { name: "bot", roles: &["teller".to_owned()], signed: true };
-    let input = DecideInput {
-        agent,
-        calls: &calls,
-        claimed: Claimed { goal_stated: true, reasoning_steps: 2, observations: 1 },
-        environment: None,
-        principal: Some("user:alice"),
-        at: 1_760_000_000_000,
-    };
+    let claimed = Claimed { goal_stated: true, reasoning_steps: 2, observations: 1, ..Claimed::default() };
+    let input = DecideInput { claimed, ..DecideInput::new(agent, &calls, 1_760_000_000_000) };
     let evaluated = engine.decide(&input);
     // Every decision of these tests also replays.
     let field = |path: &str| evaluated.value(path).unwrap();
@@ -47,26 +42,27 @@ fn decide(engine: &Engine, server: &str, tool: &str, args: &Value) -> Decision {
 
 /// What Cedar itself answers: to show that its answer alone would let the call through.
 fn cedar_alone(engine: &Engine, server: &str, tool: &str, args: &Value) -> CedarDecision {
-    let calls = [CallView { id: "c1", server, tool, args }];
+    let calls = [CallView::new("c1", server, tool, args)];
     let agent = AgentFacts { name: "bot", roles: &[], signed: true };
-    let input = DecideInput {
-        agent,
-        calls: &calls,
-        claimed: Claimed::default(),
-        environment: None,
-        principal: None,
-        at: 1,
-    };
+    let input = DecideInput::new(agent, &calls, 1);
     let (request, entities) = whole(engine, &input);
     let all = PolicySet::from_policies(engine.bundle.rules.values().map(|rule| rule.policy.clone())).unwrap();
     Authorizer::new().is_authorized(&request, &all, &entities).decision()
 }
 
+fn request(engine: &Engine, input: &DecideInput<'_>) -> Request {
+    let call = &input.calls[0];
+    let tool = engine.tool(call.server, call.tool);
+    let order = Order::of(input.calls);
+    let facts = Deciding::of(input, &order).facts(&engine.bundle, 0, call, tool);
+    Request::build(FactsForm::NOW, input, &Agent::of(input.agent), call, tool, &facts).unwrap()
+}
+
 /// The request and the entities with nothing left out.
 fn whole(engine: &Engine, input: &DecideInput<'_>) -> (CedarRequest, Entities) {
     let call = &input.calls[0];
-    let tool = engine.bundle.tools.get(&action_id(call.server, call.tool));
-    let request = Request::build(input, &Agent::of(input.agent), call, tool).unwrap();
+    let tool = engine.tool(call.server, call.tool);
+    let request = request(engine, input);
     let (principal, resource) = engine.uids(&request);
     let action =
         uid(&engine.names.action, if tool.is_some() { resource.id().unescaped() } else { UNREGISTERED });
@@ -78,7 +74,7 @@ fn whole(engine: &Engine, input: &DecideInput<'_>) -> (CedarRequest, Entities) {
         .add_entities(
             [
                 agent_entity(&principal, &request.agent).unwrap(),
-                tool_entity(&resource, call.server, call.tool, tool.is_some()).unwrap(),
+                tool_entity(&resource, &request.resource).unwrap(),
             ],
             Some(&engine.bundle.schema),
         )
@@ -243,10 +239,11 @@ proptest! {
         at in prop::sample::select(vec![0_i64, 1_760_000_000_000]),
     ) {
         let engine = engine(&rules);
-        let calls = [CallView { id: "c1", server, tool, args: &args }];
-        let agent = AgentFacts { name: "bot", roles: &["teller".to_owned()], signed: true };
-        let environment = prod.then_some("prod");
-        let input = DecideInput { agent, calls: &calls, claimed: Claimed::default(), environment, principal: None, at };
+        let calls = [CallView::new("c1", server, tool, &args)];
+        let roles = ["teller".to_owned()];
+        let agent = AgentFacts { name: "bot", roles: &roles, signed: true };
+        let session = SessionFacts { environment: prod.then(|| "prod".to_owned()), ..SessionFacts::default() };
+        let input = DecideInput { session: &session, ..DecideInput::new(agent, &calls, at) };
         let (request, entities) = whole(&engine, &input);
         let (mut permits, mut forbids, mut errors) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         let mut denies = false;
@@ -279,19 +276,12 @@ proptest! {
 fn a_panic_while_asking_the_rules_denies_the_call() {
     let engine = engine("@id(\"all\") permit (principal, action, resource);");
     let args = json!({"count": 1});
-    let calls = [CallView { id: "c1", server: "bank", tool: "look", args: &args }];
-    let input = DecideInput {
-        agent: AgentFacts { name: "bot", roles: &[], signed: true },
-        calls: &calls,
-        claimed: Claimed::default(),
-        environment: None,
-        principal: None,
-        at: 1,
-    };
-    let tool = engine.bundle.tools.get(&action_id("bank", "look"));
-    let request = Request::build(&input, &Agent::of(input.agent), &calls[0], tool).unwrap();
-    let verdict = engine.verdict(&request, || std::panic::resume_unwind(Box::new("a defect")));
+    let calls = [CallView::new("c1", "bank", "look", &args)];
+    let input = DecideInput::new(AgentFacts { name: "bot", roles: &[], signed: true }, &calls, 1);
+    let mut request = request(&engine, &input);
+    let verdict = caught("c1", || std::panic::resume_unwind(Box::new("a defect"))).unwrap_err();
     assert_eq!(verdict.call.outcome, Outcome::Deny);
     assert_eq!(verdict.call.reasons[0].rule, "policy_error");
-    assert_eq!(engine.judge(&request).call.outcome, Outcome::Allow, "the next one is judged");
+    let next = engine.judge(&mut request, |_| Changed::Same);
+    assert_eq!(next.call.outcome, Outcome::Allow, "the next one is judged");
 }

@@ -15,7 +15,7 @@ use foreseal::ledger::layout::Layout;
 use foreseal::ledger::packs::Packs;
 use foreseal::ledger::payload::Payload;
 use foreseal::ledger::snapshot::{self as snapshots, SavedResume, Snapshot};
-use foreseal::ledger::state::State;
+use foreseal::ledger::state::{FoldKey, Sealed, State};
 use foreseal::ledger::{head, tiles::SavedEdge};
 use foreseal::merkle::{Hash, Tile, encode_bundle};
 use foreseal::record::entry::Entry;
@@ -259,7 +259,7 @@ pub fn snapshot(bytes: &[u8]) {
     let sealed = match (sealed, plain) {
         (Some(sealed), _) => sealed,
         (None, Some(plain)) => {
-            let mut sealed = b"FSNAP01\n".to_vec();
+            let mut sealed = b"FSNAP02\n".to_vec();
             sealed.extend(RING.seal_own("snapshot", &plain).expect("randomness"));
             sealed.extend(crc32c::crc32c(&sealed).to_be_bytes());
             sealed
@@ -296,7 +296,11 @@ fn taken() -> Snapshot {
         let entry = Entry::parse(leaf.as_str().expect("a text").as_bytes()).expect("an entry");
         let record = records.iter().find(|row| row["leaf"] == index);
         state
-            .apply(&entry, record.map(|row| member(row, "/record").as_bytes()))
+            .apply(
+                &entry,
+                &record.map_or(Sealed::Nothing, |row| Sealed::Declared(member(row, "/record").as_bytes())),
+                &FoldKey::new(&[5; 32]),
+            )
             .expect("the vectors' log folds");
     }
     Snapshot {

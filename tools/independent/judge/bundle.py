@@ -210,10 +210,14 @@ class _Bundle:
         document, whole = opened(revealed["declared"], entry["declared"])
         if revealed["index"] != index:
             raise Invalid("%s is of another leaf" % name)
-        line = "%d whole" % index
+        line, evaluation = "%d whole" % index, None
+        if "evaluation" in revealed:
+            evaluation, all_of_it = opened(revealed["evaluation"], entry["evaluation"], groups)
+            if not all_of_it or [v["outcome"] for v in evaluation["verdicts"]] != [c["outcome"] for c in entry["calls"]]:
+                raise Invalid("leaf %d: its evaluation says otherwise" % index)
         if whole:
             shown["documents"] += 1
-            self._document(revealed, document, entry)
+            self._document(revealed, document, entry, evaluation)
         else:
             shown["partial"] += 1
             line = " ".join(["%d fields" % index, *(jcs(path).decode() for path in document)])
@@ -222,14 +226,20 @@ class _Bundle:
         if "evaluation" in revealed:
             shown["evaluations"] += 1
             line += " evaluation"
-            evaluation, all_of_it = opened(revealed["evaluation"], entry["evaluation"], groups)
-            if not all_of_it or [v["outcome"] for v in evaluation["verdicts"]] != [c["outcome"] for c in entry["calls"]]:
-                raise Invalid("leaf %d: its evaluation says otherwise" % index)
         return (line + "\n").encode()
 
-    def _document(self, revealed, document, entry):
+    def _document(self, revealed, document, entry, evaluation):
         seed = unbase64(revealed["declared"]["whole"]["seed"], "a seed", 32)
-        digests = [to_base64(call_digest(seed, i, call)) for i, call in enumerate(document["calls"])]
+        if len(document["calls"]) != len(entry["calls"]):
+            raise Invalid("leaf %d seals other calls" % revealed["index"])
+        digests = []
+        for i, (call, sealed) in enumerate(zip(document["calls"], entry["calls"])):
+            if sealed["outcome"] == "modify" and evaluation is None:
+                digests.append(sealed["digest"])  # Only the evaluation says what a modified call became.
+                continue
+            if sealed["outcome"] == "modify":
+                call = {**call, "args": evaluation["requests"][i]["changed"]["args"]}
+            digests.append(to_base64(call_digest(seed, i, call)))
         if digests != [call["digest"] for call in entry["calls"]] or document.get("id", entry["id"]) != entry["id"]:
             raise Invalid("leaf %d seals other calls, or another id" % revealed["index"])
         if self.agents[entry["agent"]][0] != document["agent"]:

@@ -1,6 +1,7 @@
 """Foreseal's leaves: what one must look like, and how they refer to each other (docs/format.md)."""
 
 import collections
+import datetime
 import re
 
 from .canonical import parse_canonical, unbase64
@@ -14,6 +15,10 @@ STRICTNESS = ("allow", "modify", "hold", "defer", "deny")
 REFUSED_STATUS = ("400", "401", "403", "409", "413", "429", "503")
 # Ids remembered to notice one intent sealed twice; bounded, oldest forgotten first.
 IDS_REMEMBERED = 1_000_000
+MAY_RUN = ("allow", "modify")
+LABELS = ("untrusted",)
+SESSIONS_MAX = 100_000
+SESSION_IDLE = datetime.timedelta(hours=24)
 
 _TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)\.(\d{3})Z\Z", re.ASCII)
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z")
@@ -28,6 +33,10 @@ def is_time(value):
     leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
     days = (31, 28 + leap, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
     return 1 <= month <= 12 and 1 <= day <= days[month - 1] and hour < 24 and minute < 60 and second < 60 and year >= 1970
+
+
+def _moment(text):
+    return datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def is_index(value):
@@ -104,19 +113,46 @@ def _calls(value, what):
         _members(call, "call %d" % number, {"outcome": _one_of(*STRICTNESS), "digest": _base64(32)})
 
 
+def _false(value, what):
+    if value is not False:
+        raise Invalid("%s is false or absent" % what)
+
+
 def _counts(value, what):
     _members(value, what, dict.fromkeys(REFUSED_STATUS, _index))
 
+
+def _delta(value, what):
+    _members(value, what, {"labels": _labels})
+
+
+def _labels(value, what):
+    if not isinstance(value, list) or not value or any(label not in LABELS for label in value):
+        raise Invalid("%s are not labels" % what)
+    if value != sorted(set(value)):
+        raise Invalid("%s are not sorted, or there is one twice" % what)
+
+
+REGISTRATION = {"operation": _one_of("register", "rotate", "revoke"), "by": _index}
 
 # Of each type that is understood: the members it must have, and those it may have.
 MEMBERS = {
     "intent": (
         {"agent": _index, "session": _base64(16), "seq": _index, "declared": _commitment, "evaluation": _commitment,
          "outcome": _one_of(*STRICTNESS), "calls": _calls, "engine": _index},
-        {"prev": _index, "signer": _index, "expires": _time, "policy": _index},
+        {"atomic": _false, "prev": _index, "signer": _index, "expires": _time, "policy": _index, "delta": _delta},
     ),
     "operator": ({"operation": _one_of("register"), "declared": _commitment}, {}),
-    "agent": ({"operation": _one_of("register", "rotate", "revoke"), "by": _index}, {"agent": _index, "declared": _commitment, "key": _base64(32)}),
+    "agent": (REGISTRATION, {"agent": _index, "declared": _commitment, "key": _base64(32)}),
+    "application": (REGISTRATION, {"application": _index, "declared": _commitment}),
+    "tool": (REGISTRATION, {"tool": _index, "declared": _commitment}),
+    "session": ({"agent": _index, "application": _index, "session": _base64(16), "declared": _commitment}, {}),
+    "turn": ({"application": _index, "opened": _index, "session": _base64(16), "declared": _commitment}, {}),
+    "outcome": (
+        {"tool": _index, "intent": _index, "call": _index, "session": _base64(16), "status": _one_of("ok", "error"),
+         "result": _base64(32), "declared": _commitment},
+        {},
+    ),
     "policy": ({"by": _index, "mode": _one_of("enforce"), "rules": _index, "declared": _commitment}, {}),
     "key": ({"by": _index, "purpose": _one_of("bundle"), "key": _base64(32)}, {"replaces": _index}),
     "export": ({"by": _index, "from": _index, "to": _index, "declared": _commitment}, {}),
@@ -153,9 +189,14 @@ class LinkChecker:
         self.not_understood = collections.Counter()
         self.operators = set()
         self.agents = {}  # index of the registration -> _Agent
+        self.applications = {}  # index of the registration -> whether it is revoked
+        self.tools = {}
+        self.sessions = {}  # tag -> _Session
+        self.intents = collections.OrderedDict()  # index -> (tag, what its calls may, calls with an outcome)
         self.policy = None
         self.bundle_key = None
         self.ids = collections.OrderedDict()
+        self.intents_forgotten = False
         self.last_at = ""
         self.next_index = 0
 
@@ -199,7 +240,90 @@ class LinkChecker:
             self._agent(index, entry, problems)
         elif kind == "intent":
             self._intent(index, entry, problems)
+        elif kind == "application":
+            self._registration(index, entry, self.applications, problems)
+        elif kind == "tool":
+            self._registration(index, entry, self.tools, problems)
+        elif kind == "session":
+            self._session(index, entry, problems)
+        elif kind == "turn":
+            self._turn(entry, problems)
+        elif kind == "outcome":
+            self._outcome(index, entry, problems)
         return problems
+
+    def _registration(self, index, entry, known, problems):
+        kind = entry["type"]
+        if entry["operation"] == "register":
+            if kind in entry or "declared" not in entry:
+                problems.append("a registration carries its record and names no %s" % kind)
+            known[index] = False
+            return
+        if known.get(entry.get(kind)) is not False:
+            problems.append("it names no %s that is registered and not revoked" % kind)
+            return
+        if ("declared" in entry) == (entry["operation"] == "revoke"):
+            problems.append("a rotation has a record and a revocation has none")
+        if entry["operation"] == "revoke":
+            known[entry[kind]] = True
+            if kind == "application":
+                self._close(lambda session: session.application == entry[kind])
+
+    def _close(self, of):
+        self.sessions = {tag: session for tag, session in self.sessions.items() if not of(session)}
+
+    def _open_session(self, entry, touch=True):
+        """The session that the entry is in, if an application opened it and it has not lapsed."""
+        session = self.sessions.get(entry["session"])
+        if session is None:
+            return None
+        at = _moment(entry["at"])
+        if at - session.last_at > SESSION_IDLE:
+            del self.sessions[entry["session"]]
+            return None
+        if touch:
+            session.last_at = at
+        return session
+
+    def _session(self, index, entry, problems):
+        agent = self.agents.get(entry["agent"])
+        if agent is None or agent.revoked:
+            problems.append("its agent is leaf %d, which registers none, or one that was revoked" % entry["agent"])
+        if self.applications.get(entry["application"]) is not False:
+            problems.append("its application is leaf %d, which registers none, or one that was revoked" % entry["application"])
+        session = self._open_session(entry, touch=False)
+        if session is not None:
+            problems.append("its session is open since leaf %d" % session.opened)
+        at = _moment(entry["at"])
+        if len(self.sessions) >= SESSIONS_MAX:
+            self._close(lambda session: at - session.last_at > SESSION_IDLE)
+            if len(self.sessions) >= SESSIONS_MAX:
+                problems.append("%d sessions are open" % SESSIONS_MAX)
+        self.sessions[entry["session"]] = _Session(index, entry["agent"], entry["application"], at)
+
+    def _turn(self, entry, problems):
+        session = self._open_session(entry)
+        if session is None or session.opened != entry["opened"] or session.application != entry["application"]:
+            problems.append("its application has not opened the session that it names")
+
+    def _outcome(self, index, entry, problems):
+        self._open_session(entry)
+        if self.tools.get(entry["tool"]) is not False:
+            problems.append("its tool server is leaf %d, which registers none, or one that was revoked" % entry["tool"])
+        if entry["intent"] >= index:
+            problems.append("its intent is not before it")
+        elif entry["intent"] in self.intents:
+            tag, outcomes, reported = self.intents[entry["intent"]]
+            call = entry["call"]
+            if tag != entry["session"] or call >= len(outcomes) or outcomes[call] not in MAY_RUN:
+                problems.append("it is no outcome of a call of leaf %d that may run, or of another session" % entry["intent"])
+            elif call in reported:
+                problems.append("an outcome of this call was sealed before")
+            reported.add(call)
+        elif not self.intents_forgotten:
+            problems.append("leaf %d is no intent" % entry["intent"])
+        elif entry["call"] >= MAX_CALLS:
+            problems.append("no intent has a call %d" % entry["call"])
 
     def _agent(self, index, entry, problems):
         if entry["operation"] == "register":
@@ -215,6 +339,7 @@ class LinkChecker:
             problems.append("agent %d was revoked before" % entry["agent"])
         if entry["operation"] == "revoke":
             agent.revoked = True
+            self._close(lambda session: session.agent == entry["agent"])
             if "declared" in entry or "key" in entry:
                 problems.append("a revocation has a record or a key")
         else:
@@ -224,6 +349,15 @@ class LinkChecker:
                 agent.signer = index
 
     def _intent(self, index, entry, problems):
+        session = self._open_session(entry)
+        if session is not None and session.agent != entry["agent"]:
+            problems.append("its session is agent %d's" % session.agent)
+        stopped = entry["outcome"] not in MAY_RUN and "atomic" not in entry
+        calls = ["deny" if stopped else call["outcome"] for call in entry["calls"]]
+        self.intents[index] = (entry["session"], calls, set())
+        if len(self.intents) > IDS_REMEMBERED:
+            self.intents.popitem(last=False)
+            self.intents_forgotten = True
         self.outcomes[entry["outcome"]] += 1
         self._once(index, entry, problems)
         if entry.get("policy") != self.policy:
@@ -257,3 +391,10 @@ class _Agent:
 
     def __init__(self, signer):
         self.signer, self.count, self.last, self.revoked = signer, 0, None, False
+
+
+class _Session:
+    """A session that an application opened."""
+
+    def __init__(self, opened, agent, application, last_at):
+        self.opened, self.agent, self.application, self.last_at = opened, agent, application, last_at

@@ -67,6 +67,8 @@ pub(super) fn of(operations: &[&'static Operation]) -> Result<Value, serde_json:
             "securitySchemes": {
                 "agent": { "type": "http", "scheme": "bearer", "description": "An agent's token: `foreseal agent add NAME` prints it, once." },
                 "operator": { "type": "http", "scheme": "bearer", "description": "An operator's token: KEYS/admin.token." },
+                "application": { "type": "http", "scheme": "bearer", "description": "An application's token: `foreseal application add NAME` prints it, once." },
+                "tool_server": { "type": "http", "scheme": "bearer", "description": "A tool server's token: `foreseal tool-server add NAME` prints it, once." },
             },
         },
         "x-errors": errors,
@@ -142,7 +144,11 @@ fn component(name: &str) -> Value {
 fn security(needs: Needs) -> Value {
     match needs {
         Needs::Nothing => json!([]),
-        Needs::LogReader | Needs::AnyCaller => json!([{ "agent": [] }, { "operator": [] }]),
+        Needs::LogReader | Needs::AnyCaller => {
+            json!([{ "agent": [] }, { "operator": [] }, { "application": [] }, { "tool_server": [] }])
+        }
+        Needs::Application => json!([{ "application": [] }]),
+        Needs::ToolServer => json!([{ "tool_server": [] }]),
         Needs::Agent => json!([{ "agent": [] }]),
         Needs::Operator => json!([{ "operator": [] }]),
     }

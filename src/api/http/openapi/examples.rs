@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 const INTENT: &str = include_str!("../../../../examples/receipt/intent.json");
 const ANSWER: &str = include_str!("../../../../examples/receipt/answer.json");
+pub(super) const SESSION_ID: &str = "01a1fc83-1ca4-7286-8eaa-163f6fbd2b51";
 const SEED: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 const RULE: &str = "@id(\"registered-tools\") @reason(\"registered\")\npermit (principal, action in Action::\"call\", resource);\n";
 
@@ -64,6 +65,67 @@ pub(super) fn agents() -> Value {
 
 pub(super) fn revoked() -> Value {
     json!({ "agent": "payments-bot", "index": 9, "revoked": true })
+}
+
+fn party(name: &str, token: Option<&str>, revoked: bool) -> Value {
+    let mut party = json!({ "name": name, "index": 3, "revoked": revoked });
+    if let (Some(token), Some(members)) = (token, party.as_object_mut()) {
+        members.insert("token".to_owned(), token.into());
+    }
+    party
+}
+
+pub(super) fn new_application() -> Value {
+    json!({ "name": "helpdesk" })
+}
+
+pub(super) fn new_server() -> Value {
+    json!({ "name": "bank" })
+}
+
+pub(super) fn registered_application() -> Value {
+    party("helpdesk", Some("fsp_an-example-and-nobody-s-token"), false)
+}
+
+pub(super) fn registered_server() -> Value {
+    party("bank", Some("fst_an-example-and-nobody-s-token"), false)
+}
+
+pub(super) fn revoked_application() -> Value {
+    party("helpdesk", None, true)
+}
+
+pub(super) fn revoked_server() -> Value {
+    party("bank", None, true)
+}
+
+pub(super) fn applications() -> Value {
+    json!({ "applications": [party("helpdesk", None, false)] })
+}
+
+pub(super) fn servers() -> Value {
+    json!({ "tool_servers": [party("bank", None, false)] })
+}
+
+pub(super) fn new_session() -> Value {
+    json!({
+        "id": SESSION_ID, "agent": "payments-bot", "session": "invoice-2026-118", "principal": { "id": "alice@example.com", "roles": ["customer"] },
+        "environment": "prod", "words": ["Please pay the invoice of the paper mill."],
+    })
+}
+
+pub(super) fn new_turn() -> Value {
+    json!({ "words": ["And tell me the balance after it."] })
+}
+
+pub(super) fn new_outcome() -> Value {
+    json!({ "call": "c1", "status": "ok", "result": { "balance": 1250.5, "currency": "EUR" } })
+}
+
+pub(super) fn sealed_record() -> Value {
+    let answer = answer();
+    let members = ["id", "index", "receipt", "entry", "opening"];
+    members.iter().map(|name| ((*name).to_owned(), answer.get(*name).cloned().unwrap_or_default())).collect()
 }
 
 fn files() -> Value {

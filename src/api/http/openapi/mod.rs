@@ -10,6 +10,8 @@ pub(super) mod operation;
 pub(super) mod operations;
 mod page;
 mod page_schema;
+pub(super) mod parties;
+mod party_shapes;
 mod shapes;
 
 use std::sync::OnceLock;

@@ -48,7 +48,10 @@ pub(in crate::api::http) enum Group {
     Intents,
     Log,
     Proofs,
+    Sessions,
     Agents,
+    Applications,
+    ToolServers,
     Policies,
     Watching,
     Description,
@@ -67,6 +70,10 @@ pub(in crate::api::http) enum Needs {
     Agent,
     /// An operator's.
     Operator,
+    /// An application's.
+    Application,
+    /// A tool server's.
+    ToolServer,
 }
 
 /// What an operation does to the ledger.
@@ -145,11 +152,14 @@ impl Method {
 
 impl Group {
     /// Every group, in order.
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Intents,
+        Self::Sessions,
         Self::Log,
         Self::Proofs,
         Self::Agents,
+        Self::Applications,
+        Self::ToolServers,
         Self::Policies,
         Self::Watching,
         Self::Description,
@@ -161,7 +171,10 @@ impl Group {
             Self::Intents => "Intents",
             Self::Log => "Log",
             Self::Proofs => "Proofs",
+            Self::Sessions => "Sessions",
             Self::Agents => "Agents",
+            Self::Applications => "Applications",
+            Self::ToolServers => "Tool servers",
             Self::Policies => "Policies",
             Self::Watching => "Watching",
             Self::Description => "Description",
@@ -180,6 +193,13 @@ impl Group {
             Self::Proofs => {
                 "Proofs within the log, made by the service for those who do not want to read tiles."
             }
+            Self::Sessions => {
+                "What others than the agent say: an application of its user, a tool server of results. Decisions rest on it."
+            }
+            Self::Applications => {
+                "Registering what opens sessions and passes on the user's words. Operators only."
+            }
+            Self::ToolServers => "Registering what reports the outcomes of calls. Operators only.",
             Self::Agents => "Registering agents, giving them new credentials, ending them. Operators only.",
             Self::Policies => "The rules that decide. Operators only.",
             Self::Watching => "For whoever watches the process.",
@@ -203,7 +223,9 @@ impl Operation {
         codes.extend(match self.needs {
             Needs::Nothing => &[][..],
             Needs::LogReader | Needs::AnyCaller => &[E::Unauthenticated],
-            Needs::Agent | Needs::Operator => &[E::Unauthenticated, E::Forbidden],
+            Needs::Agent | Needs::Operator | Needs::Application | Needs::ToolServer => {
+                &[E::Unauthenticated, E::Forbidden]
+            }
         });
         codes.extend(match self.work {
             Work::None => &[][..],

@@ -187,7 +187,9 @@ fn needs(operation: &Value) -> &'static str {
         [] => "Needs no credential.",
         ["agent"] => "Needs an agent's token.",
         ["operator"] => "Needs an operator's token.",
-        _ => "Needs an agent's or an operator's token.",
+        ["application"] => "Needs an application's token.",
+        ["tool_server"] => "Needs a tool server's token.",
+        _ => "Needs a token, of an agent, an operator, an application or a tool server.",
     }
 }
 
@@ -215,6 +217,12 @@ fn curl(method: &str, path: &str, operation: &Value) -> String {
         "Needs no credential." => {}
         "Needs an operator's token." => {
             command.push_str(" \\\n  -H \"Authorization: Bearer $OPERATOR_TOKEN\"");
+        }
+        "Needs an application's token." => {
+            command.push_str(" \\\n  -H \"Authorization: Bearer $APPLICATION_TOKEN\"");
+        }
+        "Needs a tool server's token." => {
+            command.push_str(" \\\n  -H \"Authorization: Bearer $TOOL_SERVER_TOKEN\"");
         }
         _ => command.push_str(" \\\n  -H \"Authorization: Bearer $AGENT_TOKEN\""),
     }

@@ -5,6 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::party_shapes;
 use crate::record::limits;
 
 const ANSWER: &str = include_str!("../../../../schemas/answer.schema.json");
@@ -12,7 +13,7 @@ const PROBLEM: &str = include_str!("../../../../schemas/problem.schema.json");
 
 /// RFC 3339 with a `T`, an offset and at most nine digits of fraction; 1970 to 9999, no leap seconds.
 const TIME: &str = "^(19[7-9][0-9]|[2-9][0-9]{3})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[Tt]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$";
-const UUID_7: &str = "^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$";
+pub(super) const UUID_7: &str = "^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$";
 const HASH: &str = "^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$";
 const HEX_32: &str = "^[0-9a-f]{64}$";
 /// A strict base64 of any length.
@@ -38,6 +39,11 @@ pub(super) fn hash() -> Value {
     json!({ "type": "string", "pattern": HASH, "minLength": 44, "maxLength": 44, "description": "base64 of 32 bytes" })
 }
 
+/// Bytes of any length.
+pub(super) fn base64() -> Value {
+    json!({ "type": "string", "pattern": BASE64 })
+}
+
 /// The value of `Foreseal-Signature`.
 pub(super) fn signature_header() -> Value {
     json!({ "type": "string", "maxLength": 1024, "description": "keyid=\"hex SHA-256 of the public key\", sig=\"base64 of 64 bytes\"" })
@@ -52,14 +58,14 @@ pub(super) fn tile_path() -> Value {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "written where it is called, and moved into the schema")]
-fn object(title: &str, required: &[&str], properties: Value) -> Value {
+pub(super) fn object(title: &str, required: &[&str], properties: Value) -> Value {
     json!({
         "title": title, "type": "object", "additionalProperties": false, "required": required,
         "properties": properties,
     })
 }
 
-fn described(mut schema: Value, description: &str) -> Value {
+pub(super) fn described(mut schema: Value, description: &str) -> Value {
     if let Some(schema) = schema.as_object_mut() {
         schema.insert("description".to_owned(), description.into());
     }
@@ -71,11 +77,11 @@ fn text(description: &str) -> Value {
 }
 
 /// 1 to so many bytes: so many characters at most.
-fn name(bytes_max: usize, description: &str) -> Value {
+pub(super) fn name(bytes_max: usize, description: &str) -> Value {
     json!({ "type": "string", "minLength": 1, "maxLength": bytes_max, "description": description })
 }
 
-fn index(description: &str) -> Value {
+pub(super) fn index(description: &str) -> Value {
     described(number(), description)
 }
 
@@ -315,7 +321,12 @@ fn reads() -> [(&'static str, Value); 5] {
 pub(super) fn components() -> Result<Map<String, Value>, serde_json::Error> {
     let mut all = Map::new();
     let files = [("Answer", serde_json::from_str(ANSWER)?), ("Problem", serde_json::from_str(PROBLEM)?)];
-    let own = [("Intent", intent())].into_iter().chain(agents()).chain(policies()).chain(reads());
+    let own = [("Intent", intent())]
+        .into_iter()
+        .chain(agents())
+        .chain(party_shapes::components())
+        .chain(policies())
+        .chain(reads());
     for (name, mut schema) in files.into_iter().chain(own) {
         if let Some(schema) = schema.as_object_mut() {
             schema.remove("$schema");

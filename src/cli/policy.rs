@@ -1,0 +1,279 @@
+//! `foreseal policy …`: look at a bundle, run its tests, sign it, write a first rule. Offline; nothing is activated.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use super::arguments::Policy;
+use super::files;
+use super::output::{self, Failure};
+use crate::disk::{FileMode, RealDisk, write_file_atomically};
+use crate::policy::{Bundle, Engine, Fault, FaultKind, author_key, rule_of, sign_bundle};
+
+/// What `validate` and `test` say (`schemas/policy.schema.json`).
+#[derive(Debug, Default, Serialize)]
+struct Report {
+    schema: Form,
+    /// Is nothing wrong?
+    valid: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mode: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    author: Option<Author>,
+    rules: usize,
+    tools: usize,
+    tests: usize,
+    faults: Vec<Said>,
+    warnings: Vec<Said>,
+    failed_tests: Vec<Failed>,
+}
+
+/// The form's name.
+#[derive(Debug, Default, Serialize)]
+enum Form {
+    #[default]
+    #[serde(rename = "foreseal.policy.v1")]
+    V1,
+}
+
+#[derive(Debug, Serialize)]
+struct Author {
+    name: String,
+    key: String,
+}
+
+/// A fault or a warning.
+#[derive(Debug, Serialize)]
+struct Said {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<FaultKind>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    column: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<String>,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Failed {
+    file: String,
+    test: String,
+    what: String,
+}
+
+pub(super) fn run(what: &Policy) -> Result<ExitCode, Failure> {
+    match what {
+        Policy::Validate { directory, author_key, json } => {
+            let (report, _) = look(directory, author_key.as_deref())?;
+            Ok(finish(&report, *json, "valid"))
+        }
+        Policy::Test { directory, json } => {
+            let (mut report, bundle) = look(directory, None)?;
+            if let Some(bundle) = bundle {
+                run_tests(&mut report, bundle)?;
+            }
+            Ok(finish(&report, *json, "all tests pass"))
+        }
+        Policy::Sign { directory, key, json } => sign(directory, key, *json),
+        Policy::New { sentence, directory, json } => new(&sentence.join(" "), directory, *json),
+    }
+}
+
+fn unexpected(error: impl std::fmt::Display) -> Failure {
+    Failure::new(error.to_string(), "report this as a defect")
+}
+
+/// Loads a bundle and says what there is to say.
+fn look(directory: &Path, wanted: Option<&str>) -> Result<(Report, Option<Bundle>), Failure> {
+    let bundle = match Bundle::load(files::read_bundle(directory)?) {
+        Ok(bundle) => bundle,
+        Err(error) => {
+            let faults = error.faults().iter().map(Said::of_fault).collect();
+            return Ok((Report { faults, ..Report::default() }, None));
+        }
+    };
+    let manifest = bundle.manifest();
+    let author = manifest
+        .author
+        .as_ref()
+        .map(|author| Author { name: author.name.clone(), key: STANDARD.encode(author.key) });
+    let mut report = Report {
+        valid: true,
+        digest: Some(hex::encode(bundle.digest())),
+        name: manifest.name.clone(),
+        version: manifest.version.clone(),
+        mode: Some(manifest.mode.as_str()),
+        rules: bundle.rules().len(),
+        tools: bundle.tools().len(),
+        tests: bundle.tests(),
+        warnings: bundle.warnings().iter().map(Said::of_warning).collect(),
+        author,
+        ..Report::default()
+    };
+    if let Some(wanted) = wanted
+        && report.author.as_ref().is_none_or(|author| author.key != wanted)
+    {
+        report.valid = false;
+        report.faults.push(Said {
+            kind: Some(FaultKind::Signature),
+            hint: Some("get the bundle from its author, and the author's key from somewhere else".to_owned()),
+            ..Said::plain("the bundle is not signed with the given key".to_owned())
+        });
+    }
+    Ok((report, Some(bundle)))
+}
+
+fn run_tests(report: &mut Report, bundle: Bundle) -> Result<(), Failure> {
+    let (_, failed) = Engine::new(bundle).map_err(unexpected)?.run_tests();
+    report.valid = failed.is_empty();
+    report.failed_tests = failed
+        .into_iter()
+        .map(|failed| Failed { file: failed.file, test: failed.test, what: failed.what })
+        .collect();
+    Ok(())
+}
+
+impl Said {
+    fn plain(message: String) -> Self {
+        Self { kind: None, file: None, line: None, column: None, rule: None, message, hint: None }
+    }
+
+    fn of_fault(fault: &Fault) -> Self {
+        let place = fault.place.as_ref();
+        let position = |of: fn(&crate::policy::Place) -> usize| place.map(of).filter(|number| *number > 0);
+        Self {
+            kind: Some(fault.kind),
+            file: place.map(|place| place.file.clone()),
+            line: position(|place| place.line),
+            column: position(|place| place.column),
+            rule: fault.rule.clone(),
+            hint: Some(fault.hint.clone()),
+            ..Self::plain(fault.message.clone())
+        }
+    }
+
+    fn of_warning(warning: &crate::policy::Warning) -> Self {
+        Self {
+            file: Some(warning.place.file.clone()),
+            line: Some(warning.place.line),
+            column: Some(warning.place.column),
+            rule: Some(warning.rule.clone()),
+            ..Self::plain(warning.message.clone())
+        }
+    }
+
+    /// For people.
+    fn line(&self) -> String {
+        let numbers = [self.line, self.column].into_iter().flatten().map(|number| format!(":{number}"));
+        let place = self
+            .file
+            .as_ref()
+            .map(|file| format!("{}{}: ", file.escape_debug(), numbers.collect::<String>()));
+        let rule = self.rule.as_ref().map(|rule| format!("rule \"{}\": ", rule.escape_debug()));
+        let hint = self.hint.as_ref().map(|hint| format!("\n  hint: {hint}"));
+        [place, rule, Some(self.message.clone()), hint].into_iter().flatten().collect()
+    }
+}
+
+/// Prints a report; 0 where nothing is wrong, otherwise 1.
+fn finish(report: &Report, json: bool, good: &str) -> ExitCode {
+    if json {
+        output::data(&serde_json::to_string_pretty(report).unwrap_or_default());
+    } else {
+        for warning in &report.warnings {
+            output::warning(&warning.line());
+        }
+        for fault in &report.faults {
+            output::data(&format!("\x1b[31m✗\x1b[0m {}", fault.line()));
+        }
+        for failed in &report.failed_tests {
+            output::data(&format!(
+                "\x1b[31m✗\x1b[0m {}: test \"{}\": {}",
+                failed.file, failed.test, failed.what
+            ));
+        }
+        if report.valid {
+            let by = report.author.as_ref().map_or_else(
+                || "unsigned".to_owned(),
+                |author| format!("signed by {} with {}", author.name, author.key),
+            );
+            let digest = report.digest.as_deref().unwrap_or_default();
+            let (rules, tools, tests) = (report.rules, report.tools, report.tests);
+            output::data(&format!(
+                "\x1b[32m✓\x1b[0m {good}: {rules} rules, {tools} tools, {tests} tests; {by}; digest {digest}"
+            ));
+        }
+    }
+    ExitCode::from(u8::from(!report.valid))
+}
+
+/// Signs a bundle with a key of its author's.
+fn sign(directory: &Path, key: &Path, json: bool) -> Result<ExitCode, Failure> {
+    let bytes = files::read_bundle(directory)?;
+    let text = Zeroizing::new(files::read_text(key)?);
+    let secret = STANDARD.decode(text.trim()).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    let secret = Zeroizing::new(secret.ok_or_else(|| {
+        let hint =
+            "a key file holds 32 secret bytes in base64: `head -c 32 /dev/urandom | base64 > author.key`";
+        Failure::new(format!("{}: not a key", key.display()), hint)
+    })?);
+    let signature = sign_bundle(&bytes, &secret);
+    let mut signed = bytes;
+    signed.insert("signature.json".to_owned(), signature.clone());
+    let public = STANDARD.encode(author_key(&secret));
+    if let Err(error) = Bundle::load(signed) {
+        let hint = format!("manifest.json needs \"author\": {{\"name\": \"…\", \"key\": \"{public}\"}}");
+        return Err(Failure::new(format!("the signed bundle does not load: {error}"), hint));
+    }
+    let path = directory.join("signature.json");
+    write_file_atomically(&RealDisk, &path, &signature, FileMode::Shared).map_err(|error| {
+        Failure::new(format!("{}: {error}", path.display()), "check that it can be written")
+    })?;
+    if json {
+        let signed = serde_json::json!({"schema": "foreseal.policy.signed.v1", "key": public});
+        output::data(&signed.to_string());
+    } else {
+        output::data(&public);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes a first rule from a sentence.
+fn new(sentence: &str, directory: &Path, json: bool) -> Result<ExitCode, Failure> {
+    let wrong = |error: String| Failure::new(error, "see what `foreseal policy validate` says");
+    let mut bytes = files::read_bundle(directory)?;
+    // What is added is no longer what the author signed.
+    bytes.remove("signature.json");
+    bytes.remove("manifest.json");
+    let bundle = Bundle::load(bytes.clone()).map_err(|error| wrong(error.to_string()))?;
+    let made = rule_of(sentence, &bundle).map_err(|error| Failure::new(error.message, error.hint))?;
+    let mut file = "new.cedar".to_owned();
+    while bytes.contains_key(&file) {
+        file = format!("_{file}");
+    }
+    bytes.insert(file, made.text.clone().into_bytes());
+    Bundle::load(bytes).map_err(|error| wrong(error.to_string()))?;
+    if json {
+        let made = serde_json::json!({"schema": "foreseal.policy.rule.v1", "id": made.id, "rule": made.text});
+        output::data(&serde_json::to_string_pretty(&made).unwrap_or_default());
+    } else {
+        output::data(made.text.trim_end());
+    }
+    Ok(ExitCode::SUCCESS)
+}

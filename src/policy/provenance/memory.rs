@@ -1,0 +1,461 @@
+//! What a session has seen, as fingerprints: the user's words, trusted records, untrusted text.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::fingerprint::{Fingerprint, FingerprintKey};
+use super::grounding::{Asked, Grounding, PayloadStanding, Reading, Standing};
+use super::kind::ValueType;
+use super::pattern::{Found, Pattern};
+use super::taint::Taint;
+use super::{Destination, OutputLabels, arguments, dump, internet, words};
+
+/// Values of the user's words in one memory, and words.
+const WORDS_MAX: usize = 4_096;
+/// Values of trusted records in one memory, of each sort.
+const RECORDS_MAX: usize = 4_096;
+/// Words kept in their order.
+const RUN_MAX: usize = 2_048;
+/// Bytes of one text of the user's that are read.
+const TEXT_MAX_BYTES: usize = 64 * 1024;
+/// Words of one text that is compared by its words.
+const COMPARED_WORDS_MAX: usize = 200;
+/// Values of one destination of one call.
+const VALUES_MAX: usize = 1_024;
+/// Paths named in one grounding.
+const PATHS_MAX: usize = 64;
+
+/// The provenance memory of one session: keyed fingerprints, never text, all within bounds. It is a fold over what was
+/// said and answered, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Memory {
+    /// Values in the user's words.
+    words: BTreeSet<Fingerprint>,
+    /// The user's words one after another, with a break after each text.
+    run: Vec<Fingerprint>,
+    /// The user's words, each.
+    vocabulary: BTreeSet<u64>,
+    /// The principal's own addresses.
+    own: BTreeSet<Fingerprint>,
+    /// Values of authoritative outputs that were asked for, and of those that were not.
+    asked_for: BTreeSet<Fingerprint>,
+    records: BTreeSet<Fingerprint>,
+    /// URLs by authors, or in places, that the user named.
+    vouched: BTreeSet<Fingerprint>,
+    untrusted: Taint,
+    /// Something trusted was not remembered: it grounds nothing, and nothing more is.
+    full: bool,
+    /// Something trusted is not any more.
+    forgot: bool,
+}
+
+impl Memory {
+    /// Remembers what the user said.
+    pub fn user_words(&mut self, key: &FingerprintKey, text: &str) {
+        if self.full || text.len() > TEXT_MAX_BYTES {
+            // Cut somewhere, a value may be another one.
+            self.full = true;
+            return;
+        }
+        let (said, full) = (&mut self.words, &mut self.full);
+        let _ = words::values(text, &mut |kind: ValueType, canonical: &str| {
+            insert(said, WORDS_MAX, key.value(kind, canonical), full)
+        });
+        for word in words::of(text) {
+            if self.run.len() >= RUN_MAX || self.vocabulary.len() >= WORDS_MAX {
+                self.full = true;
+                break;
+            }
+            self.run.push(key.word(&word));
+            self.vocabulary.insert(key.term(&word));
+        }
+        if self.run.last().is_some_and(|last| *last != Fingerprint::BREAK) {
+            self.run.push(Fingerprint::BREAK);
+        }
+    }
+
+    /// Remembers an address as the principal's own: it is no destination.
+    pub fn principal(&mut self, key: &FingerprintKey, address: &str) {
+        if let Some(canonical) = ValueType::Email.canonical(address) {
+            let _ = insert(&mut self.own, WORDS_MAX, key.value(ValueType::Email, &canonical), &mut self.full);
+        }
+    }
+
+    /// How a call that reads chooses what it reads. The selectors are the user's own if one that has a value is: several
+    /// of them narrow. Where there is nothing to select by there is nothing to steer.
+    #[must_use]
+    pub fn reading(
+        &self,
+        key: &FingerprintKey,
+        selectors: &[Destination],
+        output: &OutputLabels,
+        args: &Value,
+    ) -> Reading {
+        let (mut any, mut own) = (false, false);
+        for selector in selectors {
+            let (there, all) = self.all_said(key, selector, args);
+            any |= there;
+            own |= there && all;
+        }
+        let place_named =
+            output.place.as_ref().is_some_and(|place| self.all_said(key, place, args) == (true, true));
+        Reading { asked_for: own || !any, place_named }
+    }
+
+    /// Whether there are values at a place, and whether all of them are in the user's words or in what was asked for.
+    fn all_said(&self, key: &FingerprintKey, place: &Destination, args: &Value) -> (bool, bool) {
+        let (mut any, mut all) = (false, true);
+        place.at.visit(args, &mut |found| {
+            arguments::values(found, place.kind, &mut |text| {
+                any = true;
+                all &= text.is_some_and(|text| self.grade(key, place.kind, text) <= Standing::Grounded);
+                if all { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            })
+            .is_continue()
+        });
+        (any, all)
+    }
+
+    /// Remembers a tool's output: what the registry calls authoritative in it grounds, the rest taints if the tool's
+    /// output is untrusted.
+    pub fn output(&mut self, key: &FingerprintKey, labels: &OutputLabels, reading: Reading, output: &Value) {
+        let read;
+        let structured = match output {
+            Value::String(text) => {
+                read = dump::read(labels.format, text);
+                read.as_ref()
+            }
+            other => Some(other),
+        };
+        if let Some(structured) = structured.filter(|_| !self.full) {
+            for place in &labels.authoritative {
+                self.authoritative(key, place, reading, structured);
+            }
+            if let Some(author) = &labels.author {
+                self.vouched_for(key, author, reading, structured);
+            }
+        }
+        if labels.untrusted {
+            self.taint(key, output);
+        }
+    }
+
+    /// Remembers nothing more: what else is said grounds nothing, and may be anything that taints.
+    pub fn overflow(&mut self) {
+        self.full = true;
+        self.untrusted.full = true;
+    }
+
+    /// Forgets what outputs gave: whoever reported some of it is no longer believed.
+    pub fn distrust_records(&mut self) {
+        for set in [&mut self.asked_for, &mut self.records, &mut self.vouched] {
+            self.forgot |= !set.is_empty();
+            set.clear();
+        }
+    }
+
+    fn authoritative(&mut self, key: &FingerprintKey, place: &Destination, reading: Reading, output: &Value) {
+        let full = &mut self.full;
+        let set = if reading.asked_for { &mut self.asked_for } else { &mut self.records };
+        place.at.visit(output, &mut |found| {
+            arguments::values(found, place.kind, &mut |text| {
+                let Some(canonical) = text.and_then(|text| place.kind.canonical(text)) else {
+                    return ControlFlow::Continue(());
+                };
+                if place.kind == ValueType::Url
+                    && let Some(host) = internet::host_of(&canonical)
+                {
+                    insert(set, RECORDS_MAX, key.value(ValueType::Host, host), full)?;
+                }
+                insert(set, RECORDS_MAX, key.value(place.kind, &canonical), full)
+            })
+            .is_continue()
+        });
+    }
+
+    /// The URLs in records whose author, or whose place, the user named.
+    fn vouched_for(&mut self, key: &FingerprintKey, author: &Pattern, reading: Reading, output: &Value) {
+        let Some((records, name)) = author.split_last() else { return };
+        let mut urls = Vec::new();
+        records.visit(output, &mut |found| {
+            let Found::Value(Value::Object(members)) = found else { return true };
+            let named = match members.get(name) {
+                // An address is compared whole; a name in front of one says nothing.
+                Some(Value::String(author)) if author.contains('@') => {
+                    self.said(key, ValueType::Email, author)
+                }
+                Some(Value::String(author)) => self.said(key, ValueType::Handle, author),
+                _ => false,
+            };
+            if named || reading.place_named {
+                let texts = members
+                    .iter()
+                    .filter(|(member, _)| *member != name)
+                    .filter_map(|(_, value)| value.as_str());
+                for text in texts {
+                    let _ = words::values(text, &mut |kind: ValueType, canonical: &str| {
+                        if kind == ValueType::Url {
+                            urls.push(key.value(kind, canonical));
+                        }
+                        ControlFlow::Continue(())
+                    });
+                }
+            }
+            urls.len() < RECORDS_MAX
+        });
+        for url in urls {
+            let _ = insert(&mut self.vouched, RECORDS_MAX, url, &mut self.full);
+        }
+    }
+
+    /// Remembers what the agent says that it observed: it can only taint.
+    pub fn claimed(&mut self, key: &FingerprintKey, observation: &Value) {
+        self.taint(key, observation);
+    }
+
+    fn taint(&mut self, key: &FingerprintKey, value: &Value) {
+        let mut open = vec![value];
+        while let Some(value) = open.pop() {
+            match value {
+                Value::String(text) => self.untrusted.add(key, text),
+                Value::Number(number) => self.untrusted.add(key, &number.to_string()),
+                Value::Array(items) => open.extend(items),
+                Value::Object(members) => {
+                    for (name, value) in members {
+                        self.untrusted.add(key, name);
+                        open.push(value);
+                    }
+                }
+                Value::Null | Value::Bool(_) => {}
+            }
+        }
+    }
+
+    /// Did the user ask for an act of this kind, in one of these words?
+    #[must_use]
+    pub fn asked(&self, key: &FingerprintKey, acts: &[String]) -> Asked {
+        if acts.is_empty() {
+            return Asked::Unknown;
+        }
+        let said = |word: &str| self.vocabulary.contains(&key.term(word));
+        let any = acts.iter().any(|act| inflections(act).iter().any(|form| said(form)));
+        if any { Asked::Yes } else { Asked::No }
+    }
+
+    /// Where a call's destinations come from, and whether they or its payload occur in untrusted content.
+    #[must_use]
+    pub fn ground(
+        &self,
+        key: &FingerprintKey,
+        destinations: &[Destination],
+        payload: &[Pattern],
+        args: &Value,
+    ) -> Grounding {
+        let mut grounding =
+            Grounding { full: self.is_full(), taint_full: self.untrusted.full, ..Grounding::default() };
+        let (mut any, mut user_only) = (false, true);
+        for destination in destinations {
+            let (mut worst, mut tainted, mut count) = (Standing::None, false, 0_usize);
+            destination.at.visit(args, &mut |found| {
+                arguments::values(found, destination.kind, &mut |text| {
+                    count = count.saturating_add(1);
+                    let Some(text) = text.filter(|_| count <= VALUES_MAX) else {
+                        worst = Standing::Ungrounded;
+                        return ControlFlow::Break(());
+                    };
+                    let grade = self.grade(key, destination.kind, text);
+                    worst = worst.max(grade);
+                    user_only &= grade == Standing::Grounded && self.said(key, destination.kind, text);
+                    tainted = tainted || self.untrusted.holds_value(key, destination.kind, text);
+                    ControlFlow::Continue(())
+                })
+                .is_continue()
+            });
+            any |= count > 0;
+            grounding.destinations = grounding.destinations.max(worst);
+            if worst == Standing::Ungrounded {
+                put(&mut grounding.ungrounded, &destination.at);
+            }
+            if tainted {
+                put(&mut grounding.tainted, &destination.at);
+            }
+        }
+        grounding.user_only = any && user_only && grounding.destinations == Standing::Grounded;
+        for pattern in payload {
+            self.payload(key, pattern, args, &mut grounding);
+        }
+        grounding.payload_tainted = grounding.payload == PayloadStanding::Tainted;
+        grounding
+    }
+
+    fn payload(&self, key: &FingerprintKey, pattern: &Pattern, args: &Value, grounding: &mut Grounding) {
+        let mut worst = PayloadStanding::None;
+        pattern.visit(args, &mut |found| {
+            texts(found, &mut |text| {
+                let grade = match (self.said_in_a_row(key, text), self.untrusted.holds_text(key, text)) {
+                    (None, _) => PayloadStanding::None,
+                    (Some(true), _) => PayloadStanding::Grounded,
+                    (Some(false), true) => PayloadStanding::Tainted,
+                    (Some(false), false) => PayloadStanding::Own,
+                };
+                worst = worst.max(grade);
+                grounding.payload_copied |=
+                    grade > PayloadStanding::Grounded && self.untrusted.holds_part(key, text);
+                grounding.untrusted_links = grounding.untrusted_links || self.has_untrusted_link(key, text);
+            });
+            true
+        });
+        if worst == PayloadStanding::Tainted {
+            put(&mut grounding.tainted, pattern);
+        }
+        grounding.payload = grounding.payload.max(worst);
+    }
+
+    fn has_untrusted_link(&self, key: &FingerprintKey, text: &str) -> bool {
+        words::values(text, &mut |kind: ValueType, canonical: &str| {
+            let untrusted = kind == ValueType::Url
+                && self.untrusted.holds_exactly(key, kind, canonical)
+                && self.grade(key, kind, canonical) == Standing::Ungrounded;
+            if untrusted { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })
+        .is_break()
+    }
+
+    /// Fingerprints held, of all sorts: what the memory costs, in units of 16 bytes at most.
+    #[must_use]
+    pub fn fingerprints(&self) -> usize {
+        let sets = [&self.words, &self.own, &self.asked_for, &self.records, &self.vouched];
+        let others = [self.run.len(), self.vocabulary.len(), self.untrusted.len()];
+        sets.iter().map(|set| set.len()).chain(others).fold(0, usize::saturating_add)
+    }
+
+    /// Was something trusted not remembered, or forgotten?
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.full || self.forgot
+    }
+
+    /// The first grade that applies to a value.
+    fn grade(&self, key: &FingerprintKey, kind: ValueType, text: &str) -> Standing {
+        let Some(canonical) = kind.canonical(text) else { return Standing::Ungrounded };
+        let value = key.value(kind, &canonical);
+        let host = (kind == ValueType::Url).then(|| internet::host_of(&canonical)).flatten();
+        let host = host.map(|host| key.value(ValueType::Host, host));
+        let named = |set: &BTreeSet<Fingerprint>| {
+            set.contains(&value) || host.as_ref().is_some_and(|host| set.contains(host))
+        };
+        if kind == ValueType::Email && self.own.contains(&value) {
+            Standing::None
+        } else if named(&self.words) || self.said_by_words(key, kind, &canonical) || named(&self.asked_for) {
+            Standing::Grounded
+        } else if kind == ValueType::Url && self.vouched.contains(&value) {
+            Standing::Vouched
+        } else if self.records.contains(&value) {
+            Standing::Record
+        } else {
+            Standing::Ungrounded
+        }
+    }
+
+    /// Is the value in the user's own words?
+    fn said(&self, key: &FingerprintKey, kind: ValueType, text: &str) -> bool {
+        kind.canonical(text).is_some_and(|canonical| {
+            let host = (kind == ValueType::Url).then(|| internet::host_of(&canonical)).flatten();
+            self.words.contains(&key.value(kind, &canonical))
+                || host.is_some_and(|host| self.words.contains(&key.value(ValueType::Host, host)))
+                || self.said_by_words(key, kind, &canonical)
+        })
+    }
+
+    /// Kinds that are made of words are looked for in the user's.
+    fn said_by_words(&self, key: &FingerprintKey, kind: ValueType, canonical: &str) -> bool {
+        match kind {
+            ValueType::Channel | ValueType::Handle | ValueType::Text => {
+                self.said_in_a_row(key, canonical) == Some(true)
+            }
+            ValueType::Terms => words::of(canonical).all(|word| {
+                let known = |word: &str| self.vocabulary.contains(&key.term(word));
+                known(&word)
+                    || known(&format!("{word}s"))
+                    || word.strip_suffix('s').is_some_and(|singular| !singular.is_empty() && known(singular))
+            }),
+            _ => false,
+        }
+    }
+
+    /// Whether the words of a text stand one after another in what the user said; `None` where it has none.
+    fn said_in_a_row(&self, key: &FingerprintKey, text: &str) -> Option<bool> {
+        let run: Vec<Fingerprint> =
+            words::of(text).take(COMPARED_WORDS_MAX.saturating_add(1)).map(|word| key.word(&word)).collect();
+        match run.len() {
+            0 => None,
+            len if len > COMPARED_WORDS_MAX => Some(false),
+            len => Some(self.run.windows(len).any(|said| said == run)),
+        }
+    }
+}
+
+/// A word and its regular English inflections.
+fn inflections(word: &str) -> Vec<String> {
+    let word = word.to_lowercase();
+    let mut forms: Vec<String> =
+        ["", "s", "es", "ed", "d", "ing"].iter().map(|end| format!("{word}{end}")).collect();
+    if let Some(stem) = word.strip_suffix('e') {
+        forms.push(format!("{stem}ing"));
+    }
+    if let Some(stem) = word.strip_suffix('y') {
+        forms.extend([format!("{stem}ies"), format!("{stem}ied")]);
+    }
+    if let Some(last) = word.chars().next_back().filter(|_| word.len() > 2) {
+        forms.extend([format!("{word}{last}ing"), format!("{word}{last}ed")]);
+    }
+    forms
+}
+
+fn insert(
+    set: &mut BTreeSet<Fingerprint>,
+    max: usize,
+    value: Fingerprint,
+    full: &mut bool,
+) -> ControlFlow<()> {
+    if set.len() >= max && !set.contains(&value) {
+        *full = true;
+        return ControlFlow::Break(());
+    }
+    set.insert(value);
+    ControlFlow::Continue(())
+}
+
+fn put(paths: &mut BTreeSet<String>, pattern: &Pattern) {
+    if paths.len() < PATHS_MAX {
+        paths.insert(pattern.as_str().to_owned());
+    }
+}
+
+/// The texts at a place, at any depth, names of members included: what goes out with it.
+fn texts(found: Found<'_>, each: &mut dyn FnMut(&str)) {
+    let mut open = match found {
+        Found::Name(name) => return each(name),
+        Found::Value(value) => vec![value],
+    };
+    while let Some(value) = open.pop() {
+        match value {
+            Value::String(text) => each(text),
+            Value::Number(number) => each(&number.to_string()),
+            Value::Array(items) => open.extend(items),
+            Value::Object(members) => {
+                for (name, value) in members {
+                    each(name);
+                    open.push(value);
+                }
+            }
+            Value::Null | Value::Bool(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
