@@ -15,8 +15,9 @@ pub(super) const VALUE_MAX_BYTES: usize = 2_048;
 const ID_MAX_CHARS: usize = 128;
 /// Characters of a `secret`.
 const SECRET_MAX_CHARS: usize = 256;
-/// Words of a `handle` or `channel`.
-const NAME_MAX_WORDS: usize = 4;
+/// Words of a `handle` or `channel`, and of a `name`.
+const HANDLE_MAX_WORDS: usize = 4;
+const NAME_MAX_WORDS: usize = 12;
 
 /// The kind of a value: what it is compared as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -41,6 +42,8 @@ pub enum ValueType {
     Iban,
     /// An identifier of some system: letters, digits and `_.:#-`; case matters.
     Id,
+    /// What a business, a product or a person is called: one to twelve words.
+    Name,
     /// A file's path: `\` is `/`, empty steps and `.` are none, `..` is refused; no disk is asked; case matters.
     Path,
     /// A telephone number: 7 to 15 digits; `+` and what stands between them do not matter.
@@ -57,7 +60,7 @@ pub enum ValueType {
 
 impl ValueType {
     /// All kinds, in the order of their names.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Account,
         Self::Channel,
         Self::Command,
@@ -67,6 +70,7 @@ impl ValueType {
         Self::Host,
         Self::Iban,
         Self::Id,
+        Self::Name,
         Self::Path,
         Self::Phone,
         Self::Secret,
@@ -88,6 +92,7 @@ impl ValueType {
             Self::Host => "host",
             Self::Iban => "iban",
             Self::Id => "id",
+            Self::Name => "name",
             Self::Path => "path",
             Self::Phone => "phone",
             Self::Secret => "secret",
@@ -115,12 +120,13 @@ impl ValueType {
         let trimmed = text.trim();
         match self {
             Self::Account => numbers::account(trimmed),
-            Self::Channel | Self::Handle => name(trimmed),
+            Self::Channel | Self::Handle => handle(trimmed),
             Self::Command | Self::Date => None,
             Self::Email => internet::email(trimmed),
             Self::Host => internet::host_of_text(trimmed),
             Self::Iban => numbers::iban(trimmed),
             Self::Id => id(trimmed),
+            Self::Name => joined(trimmed, NAME_MAX_WORDS),
             Self::Path => path::canonical(trimmed),
             Self::Phone => numbers::phone(trimmed),
             Self::Secret => secret(text),
@@ -157,8 +163,8 @@ impl fmt::Display for ValueType {
     }
 }
 
-fn name(text: &str) -> Option<String> {
-    joined(text.trim_start_matches(['@', '#']), NAME_MAX_WORDS)
+fn handle(text: &str) -> Option<String> {
+    joined(text.trim_start_matches(['@', '#']), HANDLE_MAX_WORDS)
 }
 
 /// The words of a text, one space between them.

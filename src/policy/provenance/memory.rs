@@ -269,7 +269,9 @@ impl Memory {
                     let grade = self.grade(key, destination.kind, text);
                     worst = worst.max(grade);
                     user_only &= grade == Standing::Grounded && self.said(key, destination.kind, text);
-                    tainted = tainted || self.untrusted.holds_value(key, destination.kind, text);
+                    let read = self.untrusted.holds_value(key, destination.kind, text);
+                    tainted |= read;
+                    grounding.ungrounded_tainted |= read && grade == Standing::Ungrounded;
                     ControlFlow::Continue(())
                 })
                 .is_continue()
@@ -373,7 +375,7 @@ impl Memory {
     /// Kinds that are made of words are looked for in the user's.
     fn said_by_words(&self, key: &FingerprintKey, kind: ValueType, canonical: &str) -> bool {
         match kind {
-            ValueType::Channel | ValueType::Handle | ValueType::Text => {
+            ValueType::Channel | ValueType::Handle | ValueType::Name | ValueType::Text => {
                 self.said_in_a_row(key, canonical) == Some(true)
             }
             ValueType::Terms => words::of(canonical).all(|word| {
@@ -435,7 +437,7 @@ fn put(paths: &mut BTreeSet<String>, pattern: &Pattern) {
     }
 }
 
-/// The texts at a place, at any depth, names of members included: what goes out with it.
+/// The texts at a place, at any depth.
 fn texts(found: Found<'_>, each: &mut dyn FnMut(&str)) {
     let mut open = match found {
         Found::Name(name) => return each(name),
@@ -444,15 +446,9 @@ fn texts(found: Found<'_>, each: &mut dyn FnMut(&str)) {
     while let Some(value) = open.pop() {
         match value {
             Value::String(text) => each(text),
-            Value::Number(number) => each(&number.to_string()),
             Value::Array(items) => open.extend(items),
-            Value::Object(members) => {
-                for (name, value) in members {
-                    each(name);
-                    open.push(value);
-                }
-            }
-            Value::Null | Value::Bool(_) => {}
+            Value::Object(members) => open.extend(members.values()),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
     }
 }

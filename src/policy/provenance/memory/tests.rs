@@ -146,7 +146,7 @@ fn records_ground_by_place_and_by_who_asked() {
                 &json!({"to": "US122000000121212121212"}),
             );
             assert_eq!(other.destinations, Standing::Ungrounded);
-            assert!(other.tainted.contains("/to"));
+            assert!(other.tainted.contains("/to") && other.ungrounded_tainted);
         }
     }
     // Another form than the declared one is no record at all.
