@@ -32,6 +32,8 @@ mod numbers;
 mod path;
 mod pattern;
 mod python;
+#[cfg(test)]
+mod steps;
 mod taint;
 mod words;
 mod yaml;
