@@ -103,6 +103,8 @@ impl Command {
                 | Policy::Sign { json, .. }
                 | Policy::New { json, .. },
             ) => *json,
+            #[cfg(feature = "server")]
+            Self::Policy(Policy::Eval(what)) => what.json,
             #[cfg(not(feature = "server"))]
             Self::Export(Export { what: None }) => false,
             #[cfg(feature = "server")]
@@ -161,6 +163,9 @@ pub(super) enum Policy {
         #[arg(long)]
         json: bool,
     },
+    /// Play recorded runs against a bundle: attacks stopped, benign work held, with intervals
+    #[cfg(feature = "server")]
+    Eval(super::policy_eval::Eval),
 }
 
 #[cfg(feature = "server")]

@@ -92,6 +92,8 @@ pub(super) fn run(what: &Policy) -> Result<ExitCode, Failure> {
         }
         Policy::Sign { directory, key, json } => sign(directory, key, *json),
         Policy::New { sentence, directory, json } => new(&sentence.join(" "), directory, *json),
+        #[cfg(feature = "server")]
+        Policy::Eval(what) => super::policy_eval::run(what),
     }
 }
 
