@@ -91,6 +91,8 @@ pub struct Tool {
     /// Is it pinned to that digest?
     pub pinned: bool,
     pub(super) fields: Fields,
+    /// Has it a schema of its arguments?
+    pub(super) schema: bool,
     /// Arguments that its schema requires.
     pub(super) required: BTreeSet<String>,
 }
@@ -287,6 +289,7 @@ impl Declared {
             labels,
             digest: digest.unwrap_or_default(),
             pinned: self.pin.is_some(),
+            schema: known.is_some(),
             fields: known.unwrap_or_default(),
             required,
             name: self.name,

@@ -74,8 +74,13 @@ impl<'a> Deciding<'a> {
     /// What the session has heard and read says about where the call goes and what it carries.
     fn grounding(&self, call: &CallView<'_>, tool: Option<&Tool>) -> Grounding {
         let Knowledge { memory, key } = self.knowledge();
-        match tool.map(|tool| &tool.labels).filter(|labels| labels.labelled) {
-            Some(labels) => memory.ground(key, &labels.destinations, &labels.payload, call.args),
+        match tool.filter(|tool| tool.labels.labelled) {
+            Some(tool) => {
+                let labels = &tool.labels;
+                let mut grounding = memory.ground(key, &labels.destinations, &labels.payload, call.args);
+                unexplained(tool, call.args, &mut grounding);
+                grounding
+            }
             // Nobody said which arguments are destinations: any might be, and all are what it carries.
             None => {
                 let mut grounding = memory.ground(key, &[], &EVERYTHING, call.args);
@@ -161,5 +166,23 @@ impl<'a> Deciding<'a> {
         }
         let earlier = self.order.earlier(i)?.iter().filter_map(|j| self.outcomes.get(j).copied());
         earlier.min().filter(|outcome| *outcome < Outcome::Modify)
+    }
+}
+
+/// What the tool's schema demands and the call lacks, or does not know and the call has: nobody can say where that goes.
+fn unexplained(tool: &Tool, args: &Value, grounding: &mut Grounding) {
+    let lacking = tool.labels.destinations.iter().filter(|destination| {
+        destination.at.first_name().is_some_and(|name| tool.required.contains(name))
+            && destination.is_absent(args)
+    });
+    let mut paths: BTreeSet<String> = lacking.map(|destination| destination.at.as_str().to_owned()).collect();
+    let declared = |name: &String| tool.fields.declares(name);
+    if tool.schema && args.as_object().is_some_and(|args| !args.keys().all(declared)) {
+        paths.insert(String::new());
+    }
+    if !paths.is_empty() {
+        grounding.destinations = Standing::Ungrounded;
+        grounding.user_only = false;
+        grounding.ungrounded.extend(paths);
     }
 }
