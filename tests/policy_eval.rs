@@ -147,10 +147,8 @@ fn what_cannot_be_played_is_refused_by_its_place() {
 
 #[test]
 fn on_a_sample_of_recorded_runs_the_packs_hold_what_is_promised() {
-    let data = std::env::var_os("FORESEAL_SHARED_DATA").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),
-        PathBuf::from,
-    );
+    let data = std::env::var_os("FORESEAL_SHARED_DATA")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
     let trace = |name: &str| data.join("traces").join(name).display().to_string();
     if !Path::new(&trace("agentdojo.jsonl.zst")).exists() {
         eprintln!("skipped: no recorded runs in {}", data.display());

@@ -142,15 +142,15 @@ fn what_is_too_much_to_look_at_leaves_after_a_look() {
         let calls = [CallView::new("c1", "mail", "send", &args)];
         let session = SessionFacts { opened: true, ..SessionFacts::default() };
         let agent = AgentFacts { name: "desk", roles: &[], signed: false };
-        let decided = engine.decide(&DecideInput {
-            session: &session,
-            ..DecideInput::new(agent, &calls, 1_790_000_000_000)
-        });
-        let rules: Vec<String> =
-            decided.decision.reasons.iter().map(|reason| reason.rule.clone()).collect();
+        let decided = engine
+            .decide(&DecideInput { session: &session, ..DecideInput::new(agent, &calls, 1_790_000_000_000) });
+        let rules: Vec<String> = decided.decision.reasons.iter().map(|reason| reason.rule.clone()).collect();
         (decided.decision.outcome, rules)
     };
     assert_eq!(decide(1_000).0, Outcome::Allow);
     let (outcome, rules) = decide(400_000);
-    assert_eq!((outcome, rules.as_slice()), (Outcome::Hold, ["unread-leaves-after-a-look".to_owned()].as_slice()));
+    assert_eq!(
+        (outcome, rules.as_slice()),
+        (Outcome::Hold, ["unread-leaves-after-a-look".to_owned()].as_slice())
+    );
 }

@@ -124,7 +124,8 @@ impl Plans {
     /// Reads a file of tasks: versions of suites of user tasks with their ground-truth calls.
     pub(super) fn read(path: Option<&Path>) -> Result<Self, Failure> {
         let Some(path) = path else { return Ok(Self::default()) };
-        let hint = "plans are {VERSION: {SUITE: {\"user\": {TASK: {\"prompt\", \"gt\": [{\"name\", \"args\"}]}}}}}";
+        let hint =
+            "plans are {VERSION: {SUITE: {\"user\": {TASK: {\"prompt\", \"gt\": [{\"name\", \"args\"}]}}}}}";
         let versions: BTreeMap<String, BTreeMap<String, Suite>> = parsed(path, hint)?;
         let mut plans = Self::default();
         for (suite, tasks) in versions.into_values().flatten() {

@@ -143,7 +143,13 @@ async fn play(what: &Eval, stage: Stage) -> Result<(Vec<Corpus>, Vec<Played>), F
                 corpus.with_plan += usize::from(plan.is_some());
                 let (session, application) = (format!("run-{sessions}"), caller.clone());
                 sessions += 1;
-                scenes.push(Scene { corpus: Arc::clone(&name), line: traces.line, run, session, application });
+                scenes.push(Scene {
+                    corpus: Arc::clone(&name),
+                    line: traces.line,
+                    run,
+                    session,
+                    application,
+                });
             }
             let ended = scenes.len() < RUNS_AT_ONCE;
             let mut tasks = JoinSet::new();
@@ -153,7 +159,8 @@ async fn play(what: &Eval, stage: Stage) -> Result<(Vec<Corpus>, Vec<Played>), F
             }
             let from = played.len();
             while let Some(done) = tasks.join_next().await {
-                played.push(done.map_err(|error| Failure::new(error.to_string(), "report this as a defect"))??);
+                played
+                    .push(done.map_err(|error| Failure::new(error.to_string(), "report this as a defect"))??);
             }
             // They ended in any order.
             if let Some(new) = played.get_mut(from..) {

@@ -139,7 +139,8 @@ impl Stage {
         };
         let sealed = self.service.open_session(&scene.application, self.opening(&scene, name)).await;
         let opened = sealed.map_err(at)?.id;
-        let mut actor = Actor { stage: self, scene: &scene, name, caller, thoughts: Vec::new(), read: Vec::new() };
+        let mut actor =
+            Actor { stage: self, scene: &scene, name, caller, thoughts: Vec::new(), read: Vec::new() };
         let (mut calls, mut answers_us) = (Vec::new(), Vec::new());
         for step in &run.steps {
             if let Some(words) = &step.user {
@@ -203,8 +204,11 @@ impl<'a> Actor<'a> {
         let mut may_run = Vec::new();
         for call in &step.tool_calls {
             let took = Stopwatch::start();
-            let answer =
-                self.stage.service.submit(self.caller, self.intent(call), &SubmissionHeaders::default()).await;
+            let answer = self
+                .stage
+                .service
+                .submit(self.caller, self.intent(call), &SubmissionHeaders::default())
+                .await;
             answers_us.push(u64::try_from(took.elapsed().as_micros()).unwrap_or(u64::MAX));
             self.read.clear();
             let (id, outcome, rules) = match answer {
@@ -234,7 +238,8 @@ impl<'a> Actor<'a> {
         }
         for ((call, id), result) in step.tool_calls.iter().zip(may_run).zip(&step.tool_results) {
             let Some(id) = id else {
-                self.read.push(json!({ "source": call.name, "trust": "untrusted", "content": result.content }));
+                self.read
+                    .push(json!({ "source": call.name, "trust": "untrusted", "content": result.content }));
                 continue;
             };
             let status = if result.failed() { "error" } else { "ok" };

@@ -166,7 +166,17 @@ impl Report {
         lines.push(String::new());
         lines.push(format!(
             "{:<26} {:>7} {:>18} {:>6} {:>6} {:>6} | {:>6} {:>6} {:>18} {:>9} {:>9}",
-            "", "attacks", "stopped", "denied", "every", "fetch", "benign", "denied", "held", "holds/100", "precision"
+            "",
+            "attacks",
+            "stopped",
+            "denied",
+            "every",
+            "fetch",
+            "benign",
+            "denied",
+            "held",
+            "holds/100",
+            "precision"
         ));
         lines.extend(self.rows.iter().map(line));
         lines.push(String::new());
@@ -189,12 +199,23 @@ impl Report {
             lines.push(format!(
                 "{}: {} line {}, {} {} {injection}, {}",
                 kind.as_str().unwrap_or_default(),
-                case.corpus, case.line, case.suite, case.task, case.model
+                case.corpus,
+                case.line,
+                case.suite,
+                case.task,
+                case.model
             ));
             for call in &case.calls {
                 let mal = if call.mal { ", malicious" } else { "" };
-                let by = if call.rules.is_empty() { String::new() } else { format!(" by {}", call.rules.join(", ")) };
-                lines.push(format!("  call {} {}/{}{mal}: {}{by}", call.number, call.server, call.tool, call.outcome));
+                let by = if call.rules.is_empty() {
+                    String::new()
+                } else {
+                    format!(" by {}", call.rules.join(", "))
+                };
+                lines.push(format!(
+                    "  call {} {}/{}{mal}: {}{by}",
+                    call.number, call.server, call.tool, call.outcome
+                ));
             }
         }
         lines

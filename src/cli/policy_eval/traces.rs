@@ -164,7 +164,8 @@ impl Traces {
 }
 
 fn failure(path: &Path, what: &str) -> Failure {
-    let hint = "traces are .jsonl or .jsonl.zst files, one run a line: see \"Files\" in docs/effectiveness.md";
+    let hint =
+        "traces are .jsonl or .jsonl.zst files, one run a line: see \"Files\" in docs/effectiveness.md";
     Failure::new(format!("{}: {what}", path.display()), hint)
 }
 

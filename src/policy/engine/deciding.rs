@@ -149,8 +149,7 @@ impl<'a> Deciding<'a> {
         let key = self.input.knowledge.map(|knowledge| knowledge.key);
         let is_meant =
             |name: &str, meant: &Value| tool.is_some_and(|tool| self.is_meant(tool, name, call.args, meant));
-        let planned =
-            Planned { server: call.server, tool: call.tool, args: call.args, is_meant: &is_meant };
+        let planned = Planned { server: call.server, tool: call.tool, args: call.args, is_meant: &is_meant };
         let step = state.step_of(plan, key, planned, &before, &taken);
         if let Some(step) = step {
             self.steps.insert(i, step);
