@@ -32,7 +32,7 @@ use crate::service::Service;
 /// below what a service remembers of all.
 const RUNS_AT_ONCE: usize = 64;
 
-/// Play recorded runs against a policy: attacks stopped, benign work held, with intervals
+/// What can be typed after `policy eval`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Eval {
     /// Recorded runs: .jsonl or .jsonl.zst, one run a line
