@@ -103,6 +103,11 @@ impl Tool {
     pub fn action_id(&self) -> String {
         action_id(&self.server, &self.name)
     }
+
+    /// The arguments that its input schema declares.
+    pub fn arguments(&self) -> impl Iterator<Item = &str> {
+        self.fields.names()
+    }
 }
 
 /// The name in rules of the tool `name` on `server`: unambiguous, see the room's documentation.

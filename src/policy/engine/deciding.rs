@@ -54,7 +54,7 @@ impl<'a> Deciding<'a> {
                 None => labels.extend(["sensitive", "untrusted"].map(str::to_owned)),
             }
         }
-        let plan = self.plan(i, call);
+        let plan = self.plan(i, call, tool);
         let signals = call.signals.cloned().unwrap_or_else(|| signals_of(tool, call.args));
         let asked = self.asked(tool);
         CallFacts { grounding: self.grounding(call, tool), asked, signals, plan, labels }
@@ -113,6 +113,22 @@ impl<'a> Deciding<'a> {
         any && all
     }
 
+    /// Is what stands at an argument, a destination, grounded by itself or one of the values that a plan means?
+    fn is_meant(&self, tool: &Tool, name: &str, args: &Value, meant: &Value) -> bool {
+        let Knowledge { memory, key } = self.knowledge();
+        let within = |destination: &&Destination| {
+            ArgumentPath::parse(destination.at.as_str()).is_ok_and(|at| at.argument() == name)
+        };
+        let (mut any, mut values) = (false, 0_usize);
+        let all = tool.labels.destinations.iter().filter(within).all(|destination| {
+            any = true;
+            let meant = memory.meant(key, destination, args, meant);
+            values = values.saturating_add(meant.unwrap_or(0));
+            meant.is_some()
+        });
+        any && all && (values > 0 || !tool.required.contains(name))
+    }
+
     fn knowledge(&self) -> Knowledge<'_> {
         static UNHEARD: LazyLock<(Memory, FingerprintKey)> =
             LazyLock::new(|| (Memory::default(), FingerprintKey::new(&[0; 32])));
@@ -120,7 +136,7 @@ impl<'a> Deciding<'a> {
     }
 
     /// What the session's plan says about the call.
-    fn plan(&mut self, i: usize, call: &CallView<'_>) -> Option<PlanFacts> {
+    fn plan(&mut self, i: usize, call: &CallView<'_>, tool: Option<&Tool>) -> Option<PlanFacts> {
         let PlanView { standing, plan, state } = self.input.plan?;
         let earlier = self.order.earlier(i);
         let mut taken: BTreeMap<usize, u32> = BTreeMap::new();
@@ -131,7 +147,9 @@ impl<'a> Deciding<'a> {
         let before = self.steps.iter().filter(|(j, _)| earlier.is_some_and(|earlier| earlier.contains(j)));
         let before: BTreeSet<usize> = before.map(|(_, step)| *step).collect();
         let key = self.input.knowledge.map(|knowledge| knowledge.key);
-        let planned = Planned { server: call.server, tool: call.tool, args: call.args };
+        let is_meant =
+            |name: &str, meant: &Value| tool.is_some_and(|tool| self.is_meant(tool, name, call.args, meant));
+        let planned = Planned { server: call.server, tool: call.tool, args: call.args, is_meant: &is_meant };
         let step = state.step_of(plan, key, planned, &before, &taken);
         if let Some(step) = step {
             self.steps.insert(i, step);

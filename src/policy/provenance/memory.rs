@@ -324,7 +324,7 @@ impl Memory {
     }
 
     /// The first grade that applies to a value.
-    fn grade(&self, key: &FingerprintKey, kind: ValueType, text: &str) -> Standing {
+    pub(super) fn grade(&self, key: &FingerprintKey, kind: ValueType, text: &str) -> Standing {
         let Some(canonical) = kind.canonical(text) else { return Standing::Ungrounded };
         let value = key.value(kind, &canonical);
         let host = (kind == ValueType::Url).then(|| internet::host_of(&canonical)).flatten();

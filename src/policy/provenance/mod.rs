@@ -31,6 +31,7 @@ mod memory;
 mod numbers;
 mod path;
 mod pattern;
+mod planned;
 mod python;
 #[cfg(test)]
 mod steps;
