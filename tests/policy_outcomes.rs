@@ -112,6 +112,39 @@ fn rules_of(evaluated: &Evaluated) -> Vec<&str> {
     evaluated.decision.reasons.iter().map(|reason| reason.rule.as_str()).collect()
 }
 
+/// What the schema demands and is not there, or does not know and is there, may go anywhere.
+#[test]
+fn what_the_schema_does_not_explain_is_ungrounded() {
+    let engine = with_permit("");
+    for (args, destinations, ungrounded) in [
+        (json!({ "to": ["bob@shop.example"] }), "grounded", json!([])),
+        (json!({ "to": ["bob@shop.example"], "cc": [], "reply_to": null }), "grounded", json!([])),
+        (json!({ "cc": ["bob@shop.example"] }), "ungrounded", json!(["/to/*"])),
+        (json!({ "to": [], "cc": ["bob@shop.example"] }), "ungrounded", json!(["/to/*"])),
+        (json!({ "to": [""] }), "ungrounded", json!(["/to/*"])),
+        (json!({ "to": ["bob@shop.example"], "bcc": ["bob@shop.example"] }), "ungrounded", json!([""])),
+        (json!({ "to": ["bob@shop.example"], "TO": [] }), "ungrounded", json!([""])),
+        (json!({ "to": ["eve@shop.example"], "reply_to": 7 }), "ungrounded", json!(["/reply_to", "/to/*"])),
+    ] {
+        let asked = Asked { words: "mail bob@shop.example", ..Asked::send(args.clone()) };
+        let context = asked.by(&engine).value("/requests/0").unwrap()["context"].take();
+        let grounding = &context["grounding"]["record"];
+        assert_eq!(grounding["destinations"], destinations, "{args}");
+        assert_eq!(grounding["ungrounded"], ungrounded, "{args}");
+        assert_eq!(grounding["user_only"], destinations == "grounded", "{args}");
+    }
+    // A tool of which no schema is known has no arguments that it does not know; one that nobody labelled is ungrounded.
+    let of = |server, tool, args: Value| {
+        let context =
+            Asked::one(server, tool, args).by(&engine).value("/requests/0").unwrap()["context"].take();
+        context["grounding"]["record"]["destinations"].take()
+    };
+    assert_eq!(of("crm", "look", json!({ "at": "x" })), "none");
+    assert_eq!(of("mail", "read", json!({ "folder": "in" })), "none");
+    assert_eq!(of("mail", "read", json!({ "path": "in" })), "ungrounded");
+    assert_eq!(of("web", "get", json!({})), "ungrounded");
+}
+
 const FORBIDS: [(&str, Outcome); 4] = [
     ("@id(\"d\") forbid (principal, action == Action::\"mail/send\", resource);", Outcome::Deny),
     (

@@ -37,6 +37,8 @@ mod output;
 mod party;
 #[cfg(feature = "replay")]
 mod policy;
+#[cfg(feature = "server")]
+mod policy_eval;
 mod readers;
 #[cfg(feature = "remote")]
 mod remote;

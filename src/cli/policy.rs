@@ -62,6 +62,9 @@ pub(super) enum Policy {
         #[arg(long)]
         json: bool,
     },
+    /// Play recorded runs against a bundle: attacks stopped, benign work held, with intervals
+    #[cfg(feature = "server")]
+    Eval(super::policy_eval::Eval),
 }
 
 impl Policy {
@@ -72,6 +75,8 @@ impl Policy {
             | Self::Test { json, .. }
             | Self::Sign { json, .. }
             | Self::New { json, .. } => *json,
+            #[cfg(feature = "server")]
+            Self::Eval(what) => what.json,
         }
     }
 }
@@ -154,6 +159,8 @@ pub(super) fn run(what: &Policy) -> Result<ExitCode, Failure> {
         }
         Policy::Sign { directory, key, json } => sign(directory, key, *json),
         Policy::New { sentence, directory, json } => new(&sentence.join(" "), directory, *json),
+        #[cfg(feature = "server")]
+        Policy::Eval(what) => super::policy_eval::run(what),
     }
 }
 

@@ -44,6 +44,11 @@ pub(crate) const OUTPUTS: &[Output] = &[
     output("foreseal policy test DIR --json", "policy", "the same, and the tests that fail"),
     output("foreseal policy sign DIR --json", "policy.signed", "the key it was signed with"),
     output("foreseal policy new SENTENCE --json", "policy.rule", "a rule"),
+    output(
+        "foreseal policy eval --json",
+        "policy.eval",
+        "attacks stopped and benign work held, over recorded runs",
+    ),
     output("foreseal bench --json", "bench", "each number beside its yardstick"),
 ];
 
