@@ -48,6 +48,9 @@ pub(super) enum Command {
     Inspect(Inspect),
     /// Check every byte of a data directory, with its keys
     Fsck(Fsck),
+    /// Derive every decision of a ledger again, without the service
+    #[cfg(feature = "replay")]
+    Replay(super::replay::Replay),
     /// Hand out a range of the log as one signed file, or the whole log as plain tiles
     Export(Export),
     /// Look at a policy bundle, run its tests, sign it, write a first rule; offline
@@ -96,6 +99,10 @@ impl Command {
             | Self::Inspect(Inspect { json, .. })
             | Self::Fsck(Fsck { json, .. })
             | Self::Export(Export { what: Some(ExportWhat::Tiles(ExportTiles { json, .. })), .. }) => *json,
+            #[cfg(feature = "replay")]
+            Self::Replay(what) => what.json,
+            #[cfg(feature = "replay")]
+            Self::Policy(Policy::Replay(what)) => what.json(),
             #[cfg(feature = "replay")]
             Self::Policy(
                 Policy::Validate { json, .. }
@@ -149,6 +156,8 @@ pub(super) enum Policy {
         #[arg(long)]
         json: bool,
     },
+    /// Say what another bundle would have decided, over sealed history
+    Replay(super::policy_replay::PolicyReplay),
     /// Write a rule from a sentence: "hold send_money over 100 by finance for 15m"
     New {
         /// The sentence

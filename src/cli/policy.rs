@@ -9,8 +9,8 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::arguments::Policy;
-use super::files;
 use super::output::{self, Failure};
+use super::{files, policy_replay};
 use crate::disk::{FileMode, RealDisk, write_file_atomically};
 use crate::policy::{Bundle, Engine, Fault, FaultKind, author_key, rule_of, sign_bundle};
 
@@ -91,6 +91,7 @@ pub(super) fn run(what: &Policy) -> Result<ExitCode, Failure> {
             Ok(finish(&report, *json, "all tests pass"))
         }
         Policy::Sign { directory, key, json } => sign(directory, key, *json),
+        Policy::Replay(what) => policy_replay::run(what),
         Policy::New { sentence, directory, json } => new(&sentence.join(" "), directory, *json),
     }
 }
