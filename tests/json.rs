@@ -264,7 +264,7 @@ fn parties(runs: &mut Runs, server: &Server, token: &str, intent: &Value) {
     let turns = format!("/v1/sessions/{}/turns", opened.json()["id"].as_str().unwrap());
     assert_eq!(shop.post(&turns, json!({"words": ["Well?"]}).to_string()).status, 201);
     let outcome = json!({"call": "c1", "status": "ok", "result": 12}).to_string();
-    let reported = bank.post(&format!("/v1/intents/{}/outcomes", intent["id"].as_str().unwrap()), outcome);
+    let reported = bank.post(format!("/v1/intents/{}/outcomes", intent["id"].as_str().unwrap()), outcome);
     assert_eq!(reported.status, 201, "{}", reported.text());
 }
 

@@ -1,4 +1,4 @@
-//! `foreseal policy replay`: what another bundle would have decided, over sealed history.
+//! `foreseal policy replay` and `foreseal policy shadow-report`: what another bundle would have decided, over sealed history.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,7 +10,7 @@ use super::files;
 use super::output::{self, Failure};
 use super::replay::{AtRest, tell};
 use crate::evidence::Verdict;
-use crate::ledger::rederive::{self, Candidate, Change, Comparison, Example, Judged};
+use crate::ledger::rederive::{self, Candidate, Change, Comparison, Example, Judged, Shadow};
 use crate::policy::{Bundle, Engine};
 
 /// Rules and tools that are told for each kind of change.
@@ -24,6 +24,15 @@ pub(super) struct PolicyReplay {
     /// The candidate: a bundle's directory
     #[arg(long = "policies", value_name = "DIR")]
     policies: PathBuf,
+    #[command(flatten)]
+    telling: Telling,
+}
+
+/// Arguments of `foreseal policy shadow-report`.
+#[derive(Debug, Args)]
+pub(super) struct ShadowReport {
+    #[command(flatten)]
+    ledger: AtRest,
     #[command(flatten)]
     telling: Telling,
 }
@@ -69,6 +78,26 @@ impl PolicyReplay {
     pub(super) fn json(&self) -> bool {
         self.telling.json
     }
+}
+
+impl ShadowReport {
+    pub(super) fn json(&self) -> bool {
+        self.telling.json
+    }
+}
+
+pub(super) fn shadow(what: &ShadowReport) -> Result<ExitCode, Failure> {
+    let disk = files::disk();
+    let (layout, _) = what.ledger.open(&*disk)?;
+    let shadow = rederive::last_shadow(&*disk, &layout)
+        .map_err(|error| Failure::new(error.to_string(), "see what `foreseal fsck` says"))?;
+    let shadow = shadow.ok_or_else(|| {
+        Failure::new(
+            "no bundle was ever in shadow in this log",
+            "activate one with mode shadow, or give one to `foreseal policy replay --policies DIR`",
+        )
+    })?;
+    judge(&what.ledger, Candidate::Shadow(shadow), &what.telling)
 }
 
 pub(super) fn run(what: &PolicyReplay) -> Result<ExitCode, Failure> {
@@ -127,6 +156,11 @@ fn lines(found: &Comparison) -> Vec<String> {
         "{} of {decisions} decisions judged ({calls_judged} of {calls} calls); {} not re-derivable",
         judged.rederived, judged.not_rederivable
     )];
+    if let Some(Shadow { leaf, until }) = found.shadow {
+        let until =
+            until.map_or_else(|| "it is in shadow now".to_owned(), |until| format!("leaf {until} ended it"));
+        lines.push(format!("by the bundle that leaf {leaf} put in shadow; {until}"));
+    }
     lines.push(format!("{unchanged} calls decided as before"));
     for change in Change::ALL {
         let none = Judged::default();

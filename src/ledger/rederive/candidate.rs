@@ -4,6 +4,7 @@
 //! which calls ran, and what they answered, is as the log has it.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -15,12 +16,16 @@ use super::facts::decide_anew;
 use super::history::{Gap, History, read_policy};
 use super::report::{Differences, Level};
 use super::walk::{IntentLeaf, Judge, Opened};
+use crate::disk::Disk;
 use crate::evidence::Report;
 use crate::evidence::report::Outcome as Check;
+use crate::journal::ReadError;
+use crate::ledger::at_rest::for_each_leaf;
 use crate::ledger::fsck::commitments::Documents;
+use crate::ledger::layout::Layout;
 use crate::policy::{Bundle, Engine, Evaluated, FactsForm};
 use crate::record::decision::{CallDecision, Outcome};
-use crate::record::entry::Entry;
+use crate::record::entry::{Entry, PolicyMode};
 use crate::record::intent::Call;
 
 /// Tools that are told apart; agents name what they like.
@@ -38,8 +43,38 @@ pub enum Candidate {
         /// Its files.
         files: BTreeMap<String, Vec<u8>>,
     },
-    /// The one that this leaf put in shadow, over what came after.
-    Shadow(u64),
+    /// One that was put in shadow, over its time there.
+    Shadow(Shadow),
+}
+
+/// The time of a bundle in shadow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Shadow {
+    /// The leaf that put it there.
+    pub leaf: u64,
+    /// The leaf that ended it; absent while it is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
+}
+
+/// The last bundle that was put in shadow. Leaves are read, and not verified: judging does that.
+///
+/// # Errors
+/// [`ReadError`] where the journal cannot be read on.
+pub fn last_shadow(disk: &dyn Disk, layout: &Layout) -> Result<Option<Shadow>, ReadError> {
+    let mut last: Option<Shadow> = None;
+    for_each_leaf(disk, &layout.data, &mut |index, bytes| {
+        if let Ok(Entry::Policy(policy)) = Entry::parse(bytes) {
+            if let (Some(shadow), Some(_)) = (&mut last, policy.ends) {
+                shadow.until.get_or_insert(index);
+            }
+            if policy.mode == PolicyMode::Shadow {
+                last = Some(Shadow { leaf: index, until: None });
+            }
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(last)
 }
 
 /// What would have been decided otherwise.
@@ -150,9 +185,9 @@ pub struct Comparison {
     pub report: Report,
     /// Digest of the candidate's bytes.
     pub candidate: Option<String>,
-    /// The leaf that put it in shadow; nothing before it was judged.
+    /// Its time in shadow; nothing else was judged.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub shadow_since: Option<u64>,
+    pub shadow: Option<Shadow>,
     /// Decisions there were to judge.
     pub decisions: u64,
     /// Calls in them.
@@ -193,6 +228,8 @@ pub(super) struct Comparer {
     candidate: Candidate,
     examples_max: usize,
     engine: Option<Arc<Engine>>,
+    /// The candidate's time is over.
+    ended: bool,
     decisions: u64,
     calls: u64,
     judged: Level,
@@ -207,6 +244,7 @@ impl Comparer {
     pub(super) fn new(candidate: Candidate, examples_max: usize) -> Self {
         Self {
             engine: None,
+            ended: false,
             candidate,
             examples_max,
             decisions: 0,
@@ -284,8 +322,8 @@ impl Comparer {
         Comparison {
             report,
             candidate: self.engine.map(|engine| hex::encode(engine.bundle().digest())),
-            shadow_since: match self.candidate {
-                Candidate::Shadow(leaf) => Some(leaf),
+            shadow: match self.candidate {
+                Candidate::Shadow(shadow) => Some(shadow),
                 Candidate::Given { .. } => None,
             },
             decisions: self.decisions,
@@ -333,6 +371,9 @@ impl Judge for Comparer {
     }
 
     fn intent(&mut self, leaf: &IntentLeaf<'_>, history: &mut History<'_>) -> Option<Vec<Option<usize>>> {
+        if self.ended {
+            return None;
+        }
         let Some(engine) = self.engine.clone() else {
             // Before the candidate's time: folded as it was decided.
             let (_, documents) = leaf.opened.ok()?;

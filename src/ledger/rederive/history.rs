@@ -9,7 +9,7 @@ use super::walk::Opened;
 use crate::ledger::keyring::Keyring;
 use crate::ledger::state::{FoldKey, Sealed, State};
 use crate::policy::{Bundle, Engine, FactsForm};
-use crate::record::entry::{Entry, IntentEntry, SessionTag};
+use crate::record::entry::{Entry, IntentEntry, PolicyEntry, PolicyMode, SessionTag};
 
 /// Why something cannot be derived again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -165,14 +165,14 @@ impl<'a> History<'a> {
             self.blurred |=
                 !self.unknown.is_empty() && self.state.sessions.may_be_crowded_by(self.unknown.len());
         }
-        match (entry, opened) {
-            (Entry::Policy(_), Some(Ok(opened))) => Ok(self.activate(&opened.payload.declared)),
-            (Entry::Policy(_), _) => {
+        let Entry::Policy(PolicyEntry { mode: PolicyMode::Enforce, .. }) = entry else { return Ok(None) };
+        Ok(match opened {
+            Some(Ok(opened)) => self.activate(&opened.payload.declared),
+            _ => {
                 self.active = Active::of(Err(Gap::NoPolicy));
-                Ok(None)
+                None
             }
-            _ => Ok(None),
-        }
+        })
     }
 
     fn activate(&mut self, record: &[u8]) -> Option<String> {

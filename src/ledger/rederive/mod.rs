@@ -20,7 +20,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use self::candidate::Comparer;
-pub use self::candidate::{Candidate, Change, Comparison, Example, Judged, ToolChanges};
+pub use self::candidate::{Candidate, Change, Comparison, Example, Judged, Shadow, ToolChanges, last_shadow};
 pub use self::difference::{Difference, Kind};
 pub use self::history::Gap;
 use self::history::History;
