@@ -348,8 +348,9 @@ impl Judge for Comparer {
     }
 
     fn comes(&mut self, index: u64, entry: &Entry, opened: Option<&Opened>, history: &mut History<'_>) {
-        if !matches!((&self.candidate, entry), (Candidate::Shadow(leaf), Entry::Policy(_)) if *leaf == index)
-        {
+        let (Candidate::Shadow(shadow), Entry::Policy(_)) = (&self.candidate, entry) else { return };
+        self.ended |= shadow.until == Some(index);
+        if shadow.leaf != index {
             return;
         }
         let files = opened.and_then(|opened| read_policy(&opened.payload.declared)).map(|(_, files)| files);
