@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use foreseal::ledger::rederive::replay;
 use foreseal::ledger::state::{CredentialDigest, PartyKind};
 use foreseal::ledger::{Accepted, Change, Heard, LedgerError, Told};
 use foreseal::record::entry::{Entry, OutcomeStatus, SessionTag};
@@ -233,6 +234,11 @@ impl Scene {
     pub fn conclude(&mut self) {
         drop(self.desk.take());
         assert_whole(&self.site, "at the end");
+        // Promise 7, over whatever happened here.
+        let (disk, trust) = (self.site.disk(), self.site.trust());
+        let found = replay(&disk, &self.site.layout, Some(&trust), &mut |_, _| {});
+        let same = (found.verdicts.rederived, found.facts.rederived, found.difference_count);
+        assert_eq!(same, (found.decisions, found.decisions, 0), "{found:#?}");
     }
 }
 
