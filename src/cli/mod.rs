@@ -37,11 +37,17 @@ mod output;
 mod party;
 #[cfg(feature = "replay")]
 mod policy;
+#[cfg(feature = "replay")]
+mod policy_diff;
+#[cfg(feature = "replay")]
+mod policy_prove;
 mod readers;
 #[cfg(feature = "remote")]
 mod remote;
 #[cfg(feature = "server")]
 mod serve;
+#[cfg(feature = "prove")]
+mod solver;
 #[cfg(feature = "server")]
 mod submit;
 #[cfg(feature = "server")]

@@ -50,6 +50,10 @@ pub(super) enum Policy {
         #[arg(long)]
         json: bool,
     },
+    /// Prove what a bundle's rules hold on every call, or find a call on which they do not
+    Prove(super::policy_prove::Prove),
+    /// Say what a new bundle decides otherwise than an old one, and where that leads
+    Diff(super::policy_diff::Diff),
     /// Write a rule from a sentence: "hold send_money over 100 by finance for 15m"
     New {
         /// The sentence
@@ -71,7 +75,9 @@ impl Policy {
             Self::Validate { json, .. }
             | Self::Test { json, .. }
             | Self::Sign { json, .. }
-            | Self::New { json, .. } => *json,
+            | Self::New { json, .. }
+            | Self::Prove(super::policy_prove::Prove { json, .. })
+            | Self::Diff(super::policy_diff::Diff { json, .. }) => *json,
         }
     }
 }
@@ -153,6 +159,8 @@ pub(super) fn run(what: &Policy) -> Result<ExitCode, Failure> {
             Ok(finish(&report, *json, "all tests pass"))
         }
         Policy::Sign { directory, key, json } => sign(directory, key, *json),
+        Policy::Prove(what) => super::policy_prove::run(what),
+        Policy::Diff(what) => super::policy_diff::run(what),
         Policy::New { sentence, directory, json } => new(&sentence.join(" "), directory, *json),
     }
 }
