@@ -37,8 +37,12 @@ mod output;
 mod party;
 #[cfg(feature = "replay")]
 mod policy;
+#[cfg(feature = "replay")]
+mod policy_diff;
 #[cfg(feature = "server")]
 mod policy_eval;
+#[cfg(feature = "replay")]
+mod policy_prove;
 #[cfg(feature = "replay")]
 mod policy_replay;
 mod readers;
@@ -48,6 +52,8 @@ mod remote;
 mod replay;
 #[cfg(feature = "server")]
 mod serve;
+#[cfg(feature = "prove")]
+mod solver;
 #[cfg(feature = "server")]
 mod submit;
 #[cfg(feature = "server")]

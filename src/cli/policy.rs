@@ -54,6 +54,10 @@ pub(super) enum Policy {
     Replay(policy_replay::PolicyReplay),
     /// Say what the bundle in shadow would have decided, since it is
     ShadowReport(policy_replay::ShadowReport),
+    /// Prove what a bundle's rules hold on every call, or find a call on which they do not
+    Prove(super::policy_prove::Prove),
+    /// Say what a new bundle decides otherwise than an old one, and where that leads
+    Diff(super::policy_diff::Diff),
     /// Write a rule from a sentence: "hold send_money over 100 by finance for 15m"
     New {
         /// The sentence
@@ -78,7 +82,9 @@ impl Policy {
             Self::Validate { json, .. }
             | Self::Test { json, .. }
             | Self::Sign { json, .. }
-            | Self::New { json, .. } => *json,
+            | Self::New { json, .. }
+            | Self::Prove(super::policy_prove::Prove { json, .. })
+            | Self::Diff(super::policy_diff::Diff { json, .. }) => *json,
             #[cfg(feature = "server")]
             Self::Eval(what) => what.json,
             Self::Replay(what) => what.json(),
@@ -166,6 +172,8 @@ pub(super) fn run(what: &Policy) -> Result<ExitCode, Failure> {
         Policy::Sign { directory, key, json } => sign(directory, key, *json),
         Policy::Replay(what) => policy_replay::run(what),
         Policy::ShadowReport(what) => policy_replay::shadow(what),
+        Policy::Prove(what) => super::policy_prove::run(what),
+        Policy::Diff(what) => super::policy_diff::run(what),
         Policy::New { sentence, directory, json } => new(&sentence.join(" "), directory, *json),
         #[cfg(feature = "server")]
         Policy::Eval(what) => super::policy_eval::run(what),

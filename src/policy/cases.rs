@@ -275,7 +275,7 @@ impl Case {
         }
     }
 
-    fn decide(&self, engine: &Engine) -> Evaluated {
+    pub(super) fn decide(&self, engine: &Engine) -> Evaluated {
         let (facts, intent) = (&self.facts, &self.intent);
         // What is derived with this key is compared and thrown away.
         let key = FingerprintKey::new(&[1; 32]);
