@@ -37,6 +37,10 @@ mod output;
 mod party;
 #[cfg(feature = "replay")]
 mod policy;
+#[cfg(feature = "server")]
+mod policy_active;
+#[cfg(feature = "replay")]
+mod policy_explain;
 mod readers;
 #[cfg(feature = "remote")]
 mod remote;

@@ -11,6 +11,9 @@ use zeroize::Zeroizing;
 
 use super::files;
 use super::output::{self, Failure};
+#[cfg(feature = "server")]
+use super::policy_active::{self, Active};
+use super::policy_explain::{self, Explain};
 use crate::disk::{FileMode, RealDisk, write_file_atomically};
 use crate::policy::{Bundle, Engine, Fault, FaultKind, author_key, rule_of, sign_bundle};
 
@@ -62,6 +65,11 @@ pub(super) enum Policy {
         #[arg(long)]
         json: bool,
     },
+    /// Say why an intent's calls were decided so, and which fact would have changed it
+    Explain(Explain),
+    #[cfg(feature = "server")]
+    #[command(flatten)]
+    Active(Active),
 }
 
 impl Policy {
@@ -72,6 +80,9 @@ impl Policy {
             | Self::Test { json, .. }
             | Self::Sign { json, .. }
             | Self::New { json, .. } => *json,
+            Self::Explain(what) => what.json,
+            #[cfg(feature = "server")]
+            Self::Active(what) => what.json(),
         }
     }
 }
@@ -154,6 +165,9 @@ pub(super) fn run(what: &Policy) -> Result<ExitCode, Failure> {
         }
         Policy::Sign { directory, key, json } => sign(directory, key, *json),
         Policy::New { sentence, directory, json } => new(&sentence.join(" "), directory, *json),
+        Policy::Explain(what) => policy_explain::run(what),
+        #[cfg(feature = "server")]
+        Policy::Active(what) => policy_active::run(what),
     }
 }
 

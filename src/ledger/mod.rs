@@ -31,6 +31,7 @@ mod committer;
 mod error;
 #[cfg(feature = "server")]
 mod find;
+pub mod find_at_rest;
 pub mod fsck;
 #[cfg(feature = "server")]
 mod hand_out;
