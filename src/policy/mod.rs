@@ -1,7 +1,8 @@
 //! Room `policy`: may this intent run? (intent, facts, bundle) -> decision.
 //!
 //! It reads bundles of Cedar rules ([`Bundle::load`]), makes them ready ([`Engine::new`]), decides intents
-//! ([`Engine::decide`]) and derives verdicts again from what was sealed ([`Engine::decide_request`]).
+//! ([`Engine::decide`]), derives verdicts again from what was sealed ([`Engine::decide_request`]) and says why they are so
+//! ([`Engine::explain`]).
 //!
 //! # What it does not do
 //! No clock, no I/O, no randomness: time comes with the input, files arrive as bytes. (Loading uses a thread,

@@ -192,7 +192,8 @@ fn a_bad_intent_is_refused_or_sealed_as_a_denial() {
             None,
         ),
         ("a name of 100,000 characters", pay(json!({ "x".repeat(100_000): 1 })), None),
-        ("a number beyond all", pay(json!({"to": "b", "amount": 1e300})), None),
+        ("a number beyond all", pay(json!({"to": "b", "amount": 1e300})), Some(400)),
+        ("a number of too many places", pay(json!({"to": "aaaaaaaab", "amount": 1.000_001})), None),
         ("characters that nobody sees", pay(json!({"to": "\u{202e}\u{0}\u{200b}"})), None),
         ("an unregistered tool", intent("bot", "__extn", "__entity", json!({})), None),
     ];

@@ -137,6 +137,16 @@ fn what_watches_decides_nothing_and_a_restart_keeps_it() {
 
 /// The log holds, for us and for whoever shares no code with us.
 fn check_from_outside(home: &Home, server: Server) {
+    let (out, size) = (home.path("all.bundle"), server.operator().size().to_string());
+    let mut export = foreseal();
+    export.env("FORESEAL_URL", server.url()).env("FORESEAL_TOKEN", home.admin_token());
+    export.args(["export", "--from", "0", "--to", &size, "--trust"]).arg(home.trust());
+    run(export.arg("--out").arg(&out)).expect(0);
+    let mut verify = foreseal();
+    run(verify.args(["verify", "bundle"]).arg(&out).arg("--trust").arg(home.trust())).expect(0);
+    if let Some(mut judge) = independent("a bundle with policies of every mode") {
+        run(judge.arg("bundle").arg(&out).arg("--trust").arg(home.trust())).expect(0);
+    }
     assert_eq!(server.stop().code, Some(0));
     let mut fsck = foreseal();
     run(fsck.arg("fsck").arg("--data").arg(home.data())).expect(0);
@@ -145,8 +155,8 @@ fn check_from_outside(home: &Home, server: Server) {
     let tiles = home.path("tiles");
     let mut export = foreseal();
     run(export.args(["export", "tiles"]).arg(&tiles).arg("--data").arg(home.data())).expect(0);
-    if let Some(mut judge) = independent("log") {
-        run(judge.arg(&tiles).arg("--trust").arg(home.trust())).expect(0);
+    if let Some(mut judge) = independent("a log with policies of every mode") {
+        run(judge.arg("log").arg(&tiles).arg("--trust").arg(home.trust())).expect(0);
     }
 }
 

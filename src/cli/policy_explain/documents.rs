@@ -94,7 +94,7 @@ impl Documents {
         if let Some(policy) = entry.policy {
             let is_policy = |index: u64, _: &Entry| index == policy;
             for_each_wanted(&disk, &layout, &is_policy, &mut |_, _, payload| {
-                record = Some(payload.declared.clone())
+                record = Some(payload.declared.clone());
             })
             .map_err(unread)?;
         }

@@ -83,7 +83,7 @@ fn waits_for(condition: &Condition) -> String {
     match (&condition.approver, condition.quorum) {
         (Some(role), None) => parts.push(format!("the approval of somebody with the role {role}")),
         (Some(role), Some(quorum)) => {
-            parts.push(format!("the approval of {quorum} people with the role {role}"))
+            parts.push(format!("the approval of {quorum} people with the role {role}"));
         }
         (None, Some(quorum)) => parts.push(format!("the approval of {quorum} people")),
         (None, None) => {}

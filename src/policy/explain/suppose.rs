@@ -103,15 +103,13 @@ fn follow(context: &mut Record, names: &[&str], to: Option<&Typed>) {
                 put(context, &["grounding", fact], Some(&Typed::Bool(false)));
             }
         }
-        (["grounding", "payload_tainted"], Some(Typed::Bool(false))) => {
-            if within(context, &["grounding", "payload"]) == Some(&Typed::Text("tainted".to_owned())) {
-                put(context, &["grounding", "payload"], Some(&Typed::Text("own".to_owned())));
-            }
+        (["grounding", "payload_tainted"], Some(Typed::Bool(false)))
+            if within(context, &["grounding", "payload"]) == Some(&Typed::Text("tainted".to_owned())) =>
+        {
+            put(context, &["grounding", "payload"], Some(&Typed::Text("own".to_owned())));
         }
-        (["plan", "conforms"], Some(Typed::Bool(true))) => {
-            if within(context, &["plan", "step"]).is_none() {
-                put(context, &["plan", "step"], Some(&Typed::Long(0)));
-            }
+        (["plan", "conforms"], Some(Typed::Bool(true))) if within(context, &["plan", "step"]).is_none() => {
+            put(context, &["plan", "step"], Some(&Typed::Long(0)));
         }
         _ => {}
     }
