@@ -49,6 +49,11 @@ pub(crate) const OUTPUTS: &[Output] = &[
     output("foreseal policy withdraw --json", "policy.entry", "the entry that ends the shadow"),
     output("foreseal policy list --json", "policy.entry", "one entry a line"),
     output("foreseal policy explain ID --json", "policy.explanation", "why each call was decided so"),
+    output(
+        "foreseal policy eval --json",
+        "policy.eval",
+        "attacks stopped and benign work held, over recorded runs",
+    ),
     output("foreseal bench --json", "bench", "each number beside its yardstick"),
 ];
 
