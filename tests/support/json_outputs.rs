@@ -44,6 +44,11 @@ pub(crate) const OUTPUTS: &[Output] = &[
     output("foreseal policy test DIR --json", "policy", "the same, and the tests that fail"),
     output("foreseal policy sign DIR --json", "policy.signed", "the key it was signed with"),
     output("foreseal policy new SENTENCE --json", "policy.rule", "a rule"),
+    output("foreseal policy activate DIR --json", "policy.active", "the bundle that decides or watches now"),
+    output("foreseal policy rollback --json", "policy.active", "the bundle that decides again"),
+    output("foreseal policy withdraw --json", "policy.entry", "the entry that ends the shadow"),
+    output("foreseal policy list --json", "policy.entry", "one entry a line"),
+    output("foreseal policy explain ID --json", "policy.explanation", "why each call was decided so"),
     output(
         "foreseal policy eval --json",
         "policy.eval",
