@@ -19,7 +19,7 @@ use std::path::Path;
 use foreseal::policy::provenance::{FingerprintKey, Memory};
 use foreseal::policy::{
     AgentFacts, Bundle, CallView, Claimed, DecideInput, Engine, Evaluated, FactsForm, FaultKind, Knowledge,
-    Plan, PlanState, PlanView, RequestError, SessionFacts, Standing,
+    Plan, PlanState, PlanView, RequestError, SessionFacts, Spent, Standing,
 };
 use foreseal::record::decision::{Condition, Outcome};
 use proptest::prelude::*;
@@ -31,7 +31,7 @@ const TOOLS: &str = r#"{"tools": [
      "to": {"type": "array", "items": {"type": "string"}}, "cc": {"type": "array", "items": {"type": "string"}},
      "reply_to": {"type": "string"}, "body": {"type": "string"}, "size": {"type": "number"}, "copies": {"type": "integer"}}},
    "destinations": [{"at": "/to/*", "type": "email"}, {"at": "/cc/*", "type": "email"}, {"at": "/reply_to", "type": "email"}],
-   "payload": ["/body"]},
+   "payload": ["/body"], "amount": "/size"},
   {"server": "mail", "name": "read", "groups": ["read"], "destinations": [],
    "input": {"type": "object", "properties": {"folder": {"type": "string"}}},
    "output": {"untrusted": true, "authoritative": [{"at": "/contacts/*", "type": "email"}]}},
@@ -424,6 +424,42 @@ fn calls_that_stand_alone_run_alone_and_stop_what_comes_after_them() {
         let calls = vec![call("a", json!({"to": []}), &after[1..]), call("b", json!({"to": []}), &["a"])];
         let asked = Asked { calls, atomic: false, words: "", session: SessionFacts::default() };
         assert_eq!(rules_of(&asked.by(&engine)), ["request_invalid"]);
+    }
+}
+
+/// A budget holds over the whole intent and the session before it; what cannot be counted is over it.
+#[test]
+fn a_budget_counts_every_call_and_is_over_where_it_cannot_count() {
+    let engine = with_permit(
+        r#"@id("budget") @outcome("hold") forbid (principal, action, resource)
+           unless { !context.spend.unknown && context.spend.total.lessThanOrEqual(decimal("10.0")) };"#,
+    );
+    let send = |id, size: Value| (id, "mail", "send", json!({"to": [], "size": size}), Vec::new());
+    let read = || ("r", "mail", "read", json!({}), Vec::new());
+    let spent = |total, unknown| SessionFacts {
+        opened: true,
+        spent: Spent { total, unknown },
+        ..SessionFacts::default()
+    };
+    let opened = spent(0, false);
+    for (calls, session, outcome) in [
+        (vec![send("a", json!(10))], &opened, Outcome::Allow),
+        (vec![send("a", json!(10.0001))], &opened, Outcome::Hold),
+        (vec![send("a", json!(6)), send("b", json!(4))], &opened, Outcome::Allow),
+        (vec![send("a", json!(6)), send("b", json!(4.5))], &opened, Outcome::Hold),
+        (vec![read(), send("b", json!(0))], &opened, Outcome::Allow),
+        (vec![send("a", json!(1))], &spent(90_000, false), Outcome::Allow),
+        (vec![send("a", json!(1))], &spent(90_001, false), Outcome::Hold),
+        (vec![send("a", json!(1))], &spent(0, true), Outcome::Hold),
+        (vec![send("a", json!(1))], &SessionFacts::default(), Outcome::Hold),
+        (vec![send("a", json!("1"))], &opened, Outcome::Hold),
+        (vec![send("a", json!(-1))], &opened, Outcome::Hold),
+        (vec![send("a", json!(0.00001))], &opened, Outcome::Hold),
+        (vec![send("a", json!(922_337_203_685_477_u64)), send("b", json!(1))], &opened, Outcome::Hold),
+        (vec![("x", "mail", "unheard-of", json!({}), Vec::new())], &opened, Outcome::Deny),
+    ] {
+        let asked = Asked { calls, atomic: true, words: "", session: session.clone() };
+        assert_eq!(asked.by(&engine).decision.outcome, outcome, "{:?} {session:?}", asked.calls);
     }
 }
 

@@ -1,14 +1,15 @@
 //! Bundles: files as bytes in, validated rules out. The one gate through which rules become active.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cedar_policy::ffi::DetailedError;
-use cedar_policy::{PolicySet, Schema, ValidationMode, ValidationWarning, Validator};
+use cedar_policy::{Policy, PolicySet, Schema, ValidationMode, ValidationWarning, Validator};
 use sha2::{Digest, Sha256};
 
 use super::cases::{self, Case};
 use super::fault::{BundleError, Fault, FaultKind, Place, Warning};
 use super::manifest::{self, Manifest};
+use super::proofs::{self, Claim};
 use super::rule::{self, Rule};
 use super::scope;
 use super::tools::{self, Tool};
@@ -34,6 +35,7 @@ pub struct Bundle {
     pub(super) rules: BTreeMap<String, Rule>,
     manifest: Manifest,
     pub(super) cases: Vec<Case>,
+    pub(super) claims: Vec<Claim>,
     warnings: Vec<Warning>,
 }
 
@@ -45,8 +47,8 @@ impl Bundle {
     /// Files of a bundle.
     pub const MOST_FILES: usize = 256;
 
-    /// Reads and validates the files of a bundle, by path: `*.cedar`, `tools.json`, `manifest.json`, `signature.json`
-    /// and `tests/*.json`. No file at all is a bundle that denies everything. Its tests are read, not run: see
+    /// Reads and validates the files of a bundle, by path: `*.cedar`, `tools.json`, `manifest.json`, `proofs.json`,
+    /// `signature.json` and `tests/*.json`. No file at all is a bundle that denies everything. Its tests are read, not run: see
     /// [`Engine::run_tests`](super::Engine::run_tests).
     ///
     /// # Errors
@@ -65,20 +67,9 @@ impl Bundle {
         reason = "the room's contract: whoever loads has read the files"
     )]
     pub fn load_for(files: BTreeMap<String, Vec<u8>>, form: FactsForm) -> Result<Self, BundleError> {
-        // Cedar parses and validates recursively: on a stack of known size, whoever calls, so that no rule
-        // within the limits can overflow it, and that a panic of the parser's is a refusal.
-        let refused = || {
+        on_a_deep_stack(|| Self::load_here(&files, form)).unwrap_or_else(|| {
             let hint = "simplify the rules; if they are simple, report this as a defect";
-            BundleError::from(Fault::new(FaultKind::Limit, "the rules could not be read", hint))
-        };
-        std::thread::scope(|scope| {
-            std::thread::Builder::new()
-                .name("policy-load".to_owned())
-                .stack_size(STACK)
-                .spawn_scoped(scope, || Self::load_here(&files, form))
-                .map_err(|_| refused())?
-                .join()
-                .map_err(|_| refused())?
+            Err(BundleError::from(Fault::new(FaultKind::Limit, "the rules could not be read", hint)))
         })
     }
 
@@ -86,10 +77,22 @@ impl Bundle {
         let texts = texts(files)?;
         let mut bundle = Self::read(files, &texts, form)?;
         let mut warnings = Vec::new();
-        refuse(validate(&texts, &bundle.schema, &bundle.tools, &bundle.rules, &mut warnings))?;
+        refuse(validate(&texts, &bundle, &mut warnings))?;
         warnings.extend(bundle.rules.values().flat_map(|rule| lint::look(rule, &bundle.tools)));
         warnings.sort_by(|a, b| (&a.place, &a.message).cmp(&(&b.place, &b.message)));
         bundle.warnings = warnings;
+        bundle.claims = match texts.get(proofs::FILE) {
+            None => Vec::new(),
+            Some(text) => {
+                proofs::read(text, &bundle).or_else(|faults| refuse(faults).map(|()| Vec::new()))?
+            }
+        };
+        if bundle.manifest.proofs_required && bundle.claims.is_empty() {
+            let hint = "say in proofs.json what is to be proven, or remove \"proofs\" from manifest.json";
+            let fault =
+                Fault::new(FaultKind::Proof, "proofs are required, and nothing is to be proven", hint);
+            return Err(fault.at(Place::file(manifest::FILE)).into());
+        }
         Ok(bundle)
     }
 
@@ -134,7 +137,17 @@ impl Bundle {
             Fault::new(FaultKind::Tools, message, hint).at(Place::file(tools::FILE))
         })?;
         let digest = digest(files.iter().map(|(name, content)| (name.as_str(), content.as_slice())));
-        Ok(Self { digest, form, schema, tools, rules, manifest, cases, warnings: Vec::new() })
+        Ok(Self {
+            digest,
+            form,
+            schema,
+            tools,
+            rules,
+            manifest,
+            cases,
+            claims: Vec::new(),
+            warnings: Vec::new(),
+        })
     }
 
     /// Rules as they are, valid or not: how the engine behaves must not hang on validation.
@@ -186,11 +199,41 @@ impl Bundle {
         self.rules.keys().map(String::as_str)
     }
 
+    /// Checks a condition over calls as if it were a rule's; says what is wrong with it.
+    pub(super) fn check_condition(&self, condition: Policy) -> Result<(), String> {
+        let set = PolicySet::from_policies([condition]).map_err(|error| error.to_string())?;
+        let result = Validator::new(self.schema.clone()).validate(&set, ValidationMode::Strict);
+        let of_literals = set.policies().find_map(|policy| {
+            let named = policy.entity_literals();
+            let unknown = named
+                .iter()
+                .find(|uid| scope::id(uid, "Tool").is_some_and(|tool| !self.tools.contains_key(tool)));
+            unknown.map(|uid| format!("no tool {uid} is registered"))
+        });
+        let of_types = result.validation_errors().next().map(|error| DetailedError::from(error).message);
+        let impossible = result.validation_warnings().find_map(|warning| match warning {
+            ValidationWarning::ImpossiblePolicy(_) | ValidationWarning::InvalidActionApplication(_) => {
+                Some("no call can meet the condition".to_owned())
+            }
+            _ => None,
+        });
+        of_literals.or(of_types).or(impossible).map_or(Ok(()), Err)
+    }
+
     /// Does the bundle hold no rule at all? Then everything is denied.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
     }
+}
+
+/// Does it on a stack of known size, whoever calls: Cedar parses and validates recursively, and no rule within the
+/// limits shall overflow it. `None` where it panicked, or there is no thread for it.
+pub(super) fn on_a_deep_stack<T: Send>(does: impl FnOnce() -> T + Send) -> Option<T> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("policy-load".to_owned()).stack_size(STACK);
+        thread.spawn_scoped(scope, does).ok()?.join().ok()
+    })
 }
 
 /// Checks names and limits; the files' texts by name.
@@ -211,7 +254,7 @@ fn texts(files: &BTreeMap<String, Vec<u8>>) -> Result<BTreeMap<&str, &str>, Bund
     let mut faults = Vec::new();
     for (name, content) in files {
         if !is_file_name(name) {
-            let hint = "a bundle holds *.cedar, tools.json, manifest.json, signature.json and tests/*.json only, named \
+            let hint = "a bundle holds *.cedar, tools.json, manifest.json, proofs.json, signature.json and tests/*.json only, named \
                         with letters, digits, and . _ -; move the file elsewhere";
             faults.push(Fault::new(FaultKind::FileName, "not a policy file", hint).at(Place::file(name)));
             continue;
@@ -240,7 +283,8 @@ fn is_file_name(path: &str) -> bool {
         Some(name) => plain(name) && stem(name, ".json"),
         None => {
             plain(path)
-                && (stem(path, RULES) || [tools::FILE, manifest::FILE, manifest::SIGNATURE].contains(&path))
+                && (stem(path, RULES)
+                    || [tools::FILE, manifest::FILE, manifest::SIGNATURE, proofs::FILE].contains(&path))
         }
     }
 }
@@ -250,13 +294,8 @@ fn refuse(faults: Vec<Fault>) -> Result<(), BundleError> {
 }
 
 /// Strict validation of all rules against the schema, and of the tools that literals name.
-fn validate(
-    texts: &BTreeMap<&str, &str>,
-    schema: &Schema,
-    tools: &BTreeMap<String, Tool>,
-    rules: &BTreeMap<String, Rule>,
-    warnings: &mut Vec<Warning>,
-) -> Vec<Fault> {
+fn validate(texts: &BTreeMap<&str, &str>, bundle: &Bundle, warnings: &mut Vec<Warning>) -> Vec<Fault> {
+    let Bundle { schema, tools, rules, .. } = bundle;
     let set = match PolicySet::from_policies(rules.values().map(|rule| rule.policy.clone())) {
         Ok(set) => set,
         Err(error) => {
@@ -284,11 +323,13 @@ fn validate(
                 .of_rule(id),
         );
     }
+    let idle = without_tools(bundle, result.validation_warnings());
     for warning in result.validation_warnings() {
         let id: &str = warning.policy_id().as_ref();
         let shown = DetailedError::from(warning);
         let message = unprefixed(&shown.message, id);
         match warning {
+            _ if idle.contains(id) => {}
             ValidationWarning::ImpossiblePolicy(_) | ValidationWarning::InvalidActionApplication(_) => {
                 let hint = "a rule that can never match protects nothing: look for a misspelt attribute, or for \
                             `action == Action::\"group\"` where `in` is meant";
@@ -299,6 +340,11 @@ fn validate(
             _ => warnings.push(Warning { place: placed(id, &shown), rule: id.to_owned(), message }),
         }
     }
+    warnings.extend(idle.into_iter().filter_map(|rule| {
+        let place = rules.get(&rule)?.place.clone();
+        let message = "no registered tool is in the groups that it is about".to_owned();
+        Some(Warning { place, rule, message })
+    }));
     for rule in rules.values() {
         faults.extend(lint::transform_faults(rule, tools));
         faults.extend(rule.policy.entity_literals().iter().filter_map(|uid| {
@@ -309,6 +355,34 @@ fn validate(
         }));
     }
     faults
+}
+
+fn is_impossible(warning: &ValidationWarning) -> bool {
+    matches!(warning, ValidationWarning::ImpossiblePolicy(_) | ValidationWarning::InvalidActionApplication(_))
+}
+
+/// Of the rules that can never match, those that could if only there were a tool in each group that exists without being
+/// named: rules about groups are written before, and after, there are tools.
+fn without_tools<'a>(
+    bundle: &Bundle,
+    warnings: impl Iterator<Item = &'a ValidationWarning>,
+) -> BTreeSet<String> {
+    let id = |warning: &ValidationWarning| AsRef::<str>::as_ref(warning.policy_id()).to_owned();
+    let mut idle: BTreeSet<String> = warnings.filter(|warning| is_impossible(warning)).map(id).collect();
+    if idle.is_empty() {
+        return idle;
+    }
+    let rules = bundle.rules.values().filter(|rule| idle.contains(&rule.id));
+    let set = PolicySet::from_policies(rules.map(|rule| rule.policy.clone()));
+    let schema = schema::with_tool_in_each_group(bundle.form, &bundle.tools);
+    let (Ok(set), Ok(schema)) = (set, schema) else { return BTreeSet::new() };
+    let result = Validator::new(schema).validate(&set, ValidationMode::Strict);
+    let still: BTreeSet<String> =
+        result.validation_warnings().filter(|warning| is_impossible(warning)).map(id).collect();
+    let wrong: BTreeSet<String> =
+        result.validation_errors().map(|error| AsRef::<str>::as_ref(error.policy_id()).to_owned()).collect();
+    idle.retain(|rule| !still.contains(rule) && !wrong.contains(rule));
+    idle
 }
 
 /// Cedar's message without the rule's name, which the fault carries itself.
