@@ -1,10 +1,12 @@
 //! `foreseal policy prove`: what a bundle's rules hold on every call, or a call on which they do not.
 
 use std::path::PathBuf;
+#[cfg(not(feature = "prove"))]
 use std::process::ExitCode;
 
 use clap::Args;
 
+#[cfg(not(feature = "prove"))]
 use super::output::Failure;
 
 /// What can be typed after `policy prove`.
@@ -29,7 +31,7 @@ pub(super) struct Prove {
     /// That no rule fails on any call
     #[arg(long)]
     pub(super) never_errors: bool,
-    /// That every rule decides some call
+    /// That every rule says something that no other says
     #[arg(long)]
     pub(super) dead_rules: bool,
     #[command(flatten)]
@@ -108,7 +110,8 @@ mod proving {
             let hint = "see what `foreseal policy validate` says";
             Failure::new(format!("{}: {error}", directory.display()), hint)
         };
-        let bundle = Bundle::load(files::read_bundle(directory)?).map_err(|error| wrong(error.to_string()))?;
+        let bundle =
+            Bundle::load(files::read_bundle(directory)?).map_err(|error| wrong(error.to_string()))?;
         Engine::new(bundle).map_err(|error| wrong(error.to_string()))
     }
 
@@ -130,8 +133,13 @@ mod proving {
         progress(all, all);
         let answer = proofs.iter().map(|named| named.proof.answer).max().unwrap_or(Answer::Unknown);
         let digest = hex::encode(engine.bundle().digest());
-        let report =
-            Report { schema: "foreseal.policy.proof.v1", digest, solver: solver.about().to_owned(), answer, proofs };
+        let report = Report {
+            schema: "foreseal.policy.proof.v1",
+            digest,
+            solver: solver.about().to_owned(),
+            answer,
+            proofs,
+        };
         if what.json {
             output::data(&serde_json::to_string_pretty(&report).unwrap_or_default());
         } else {
@@ -152,7 +160,8 @@ mod proving {
             Failure::new(format!("{:?} is no outcome", what.at_least), "write deny, defer, hold or modify")
         })?;
         for text in &what.never {
-            let property = bundle.never(text, at_least).map_err(|(message, hint)| Failure::new(message, hint))?;
+            let property =
+                bundle.never(text, at_least).map_err(|(message, hint)| Failure::new(message, hint))?;
             asked.push(("never".to_owned(), Asked::Property(property)));
         }
         let comparisons = [
@@ -177,7 +186,8 @@ mod proving {
         match asked.is_empty() {
             false => Ok(asked),
             true => {
-                let hint = "say what to prove: --never CONDITION, --never-errors, …, or write it into proofs.json";
+                let hint =
+                    "say what to prove: --never CONDITION, --never-errors, …, or write it into proofs.json";
                 Err(Failure::new("nothing is to be proven", hint))
             }
         }
@@ -233,13 +243,17 @@ mod proving {
         let compared = shown.compared_outcome.map(|outcome| format!(", {outcome} by the other bundle"));
         let how = match shown.confirmed {
             Confirmed::Intent => "decided by the engine as an intent",
-            Confirmed::Facts => "decided by the engine with these facts; whether a session leads to them is not known",
+            Confirmed::Facts => {
+                "decided by the engine with these facts; whether a session leads to them is not known"
+            }
             Confirmed::No => "not confirmed by the engine",
         };
         let compared = compared.unwrap_or_default();
         lines.push(format!("    {}{compared}; rules that match: {by}; {how}", shown.outcome));
-        let shown = shown.test.as_ref().or(shown.request.as_ref());
-        lines.extend(shown.map(|shown| format!("    {shown}")));
+        lines.push(match &shown.test {
+            Some(test) => format!("    {test}"),
+            None => "    (the facts: --json)".to_owned(),
+        });
         lines
     }
 }

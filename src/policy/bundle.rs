@@ -83,11 +83,14 @@ impl Bundle {
         bundle.warnings = warnings;
         bundle.claims = match texts.get(proofs::FILE) {
             None => Vec::new(),
-            Some(text) => proofs::read(text, &bundle).or_else(|faults| refuse(faults).map(|()| Vec::new()))?,
+            Some(text) => {
+                proofs::read(text, &bundle).or_else(|faults| refuse(faults).map(|()| Vec::new()))?
+            }
         };
         if bundle.manifest.proofs_required && bundle.claims.is_empty() {
             let hint = "say in proofs.json what is to be proven, or remove \"proofs\" from manifest.json";
-            let fault = Fault::new(FaultKind::Proof, "proofs are required, and nothing is to be proven", hint);
+            let fault =
+                Fault::new(FaultKind::Proof, "proofs are required, and nothing is to be proven", hint);
             return Err(fault.at(Place::file(manifest::FILE)).into());
         }
         Ok(bundle)
@@ -134,7 +137,17 @@ impl Bundle {
             Fault::new(FaultKind::Tools, message, hint).at(Place::file(tools::FILE))
         })?;
         let digest = digest(files.iter().map(|(name, content)| (name.as_str(), content.as_slice())));
-        Ok(Self { digest, form, schema, tools, rules, manifest, cases, claims: Vec::new(), warnings: Vec::new() })
+        Ok(Self {
+            digest,
+            form,
+            schema,
+            tools,
+            rules,
+            manifest,
+            cases,
+            claims: Vec::new(),
+            warnings: Vec::new(),
+        })
     }
 
     /// Rules as they are, valid or not: how the engine behaves must not hang on validation.
@@ -192,9 +205,9 @@ impl Bundle {
         let result = Validator::new(self.schema.clone()).validate(&set, ValidationMode::Strict);
         let of_literals = set.policies().find_map(|policy| {
             let named = policy.entity_literals();
-            let unknown = named.iter().find(|uid| {
-                scope::id(uid, "Tool").is_some_and(|tool| !self.tools.contains_key(tool))
-            });
+            let unknown = named
+                .iter()
+                .find(|uid| scope::id(uid, "Tool").is_some_and(|tool| !self.tools.contains_key(tool)));
             unknown.map(|uid| format!("no tool {uid} is registered"))
         });
         let of_types = result.validation_errors().next().map(|error| DetailedError::from(error).message);
@@ -270,7 +283,8 @@ fn is_file_name(path: &str) -> bool {
         Some(name) => plain(name) && stem(name, ".json"),
         None => {
             plain(path)
-                && (stem(path, RULES) || [tools::FILE, manifest::FILE, manifest::SIGNATURE, proofs::FILE].contains(&path))
+                && (stem(path, RULES)
+                    || [tools::FILE, manifest::FILE, manifest::SIGNATURE, proofs::FILE].contains(&path))
         }
     }
 }

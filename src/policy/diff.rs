@@ -85,13 +85,19 @@ pub fn diff(old: &Bundle, new: &Bundle) -> Vec<Change> {
             changes.push(Change { aspect: Aspect::Rule, name, direction, other_calls, what, old, new });
         };
         match pair {
-            (None, Some(rule)) => change(added(&rule.deed), format!("added: it {}", does(&rule.deed)), (None, text(rule))),
+            (None, Some(rule)) => {
+                change(added(&rule.deed), format!("added: it {}", does(&rule.deed)), (None, text(rule)))
+            }
             (Some(rule), None) => {
                 let direction = match rule.deed {
                     Deed::Permit => Direction::Tightening,
                     _ => Direction::Weakening,
                 };
-                change(direction, format!("removed: it {}", does_in_the_past(&rule.deed)), (text(rule), None));
+                change(
+                    direction,
+                    format!("removed: it {}", does_in_the_past(&rule.deed)),
+                    (text(rule), None),
+                );
             }
             (Some(old), Some(new)) => rule(old, new, &mut change),
             (None, None) => {}
@@ -185,7 +191,9 @@ fn rule(old: &Rule, new: &Rule, change: &mut impl FnMut(Direction, String, Texts
         change(Direction::Unknown, OTHER_CALLS.to_owned(), (text(old), text(new)));
     }
     match (&old.deed, &new.deed) {
-        (Deed::Hold(old), Deed::Hold(new)) => hold(old, new, &mut |direction, what| change(direction, what, none())),
+        (Deed::Hold(old), Deed::Hold(new)) => {
+            hold(old, new, &mut |direction, what| change(direction, what, none()))
+        }
         (Deed::Defer { expires_s: old }, Deed::Defer { expires_s: new }) => {
             expiry(*old, *new, &mut |direction, what| change(direction, what, none()));
         }
@@ -205,7 +213,11 @@ fn rule(old: &Rule, new: &Rule, change: &mut impl FnMut(Direction, String, Texts
         _ => {}
     }
     if old.reason != new.reason {
-        change(Direction::Neutral, "it gives another reason".to_owned(), (old.reason.clone(), new.reason.clone()));
+        change(
+            Direction::Neutral,
+            "it gives another reason".to_owned(),
+            (old.reason.clone(), new.reason.clone()),
+        );
     }
 }
 
@@ -231,7 +243,9 @@ fn hold(old: &Hold, new: &Hold, change: &mut impl FnMut(Direction, String)) {
         match (old, new) {
             (old, new) if old == new => {}
             (None, Some(new)) => change(Direction::Tightening, format!("{name} {new:?} is demanded as well")),
-            (Some(old), None) => change(Direction::Weakening, format!("{name} {old:?} is demanded no longer")),
+            (Some(old), None) => {
+                change(Direction::Weakening, format!("{name} {old:?} is demanded no longer"))
+            }
             (old, new) => {
                 let shown = |name: &Option<String>| name.clone().unwrap_or_default();
                 change(Direction::Weakening, format!("{name} is {:?}, not {:?}", shown(new), shown(old)));
@@ -288,10 +302,18 @@ fn about(old: &Bundle, new: &Bundle) -> Vec<Change> {
     }
     match (before.proofs_required, after.proofs_required) {
         (true, false) => {
-            changes.push(change("manifest.json", Direction::Weakening, "proofs are required no longer".to_owned()));
+            changes.push(change(
+                "manifest.json",
+                Direction::Weakening,
+                "proofs are required no longer".to_owned(),
+            ));
         }
         (false, true) => {
-            changes.push(change("manifest.json", Direction::Tightening, "proofs are required now".to_owned()));
+            changes.push(change(
+                "manifest.json",
+                Direction::Tightening,
+                "proofs are required now".to_owned(),
+            ));
         }
         _ => {}
     }

@@ -20,9 +20,7 @@ pub(super) fn entity(of_type: &str, id: &str) -> Value {
 
 /// `base.a.b`.
 pub(super) fn path(base: &str, attributes: &[&str]) -> Value {
-    attributes
-        .iter()
-        .fold(var(base), |left, attribute| json!({".": {"left": left, "attr": attribute}}))
+    attributes.iter().fold(var(base), |left, attribute| json!({".": {"left": left, "attr": attribute}}))
 }
 
 /// `base.a has b`, for the path `["a", "b"]`.
@@ -104,7 +102,8 @@ pub(super) fn demands(rule: &Value) -> Option<Value> {
 
 fn scope(variable: &str, constraint: &Value) -> Option<Value> {
     let named = |uid: &Value| Some(json!({"Value": {"__entity": uid.get("__entity").unwrap_or(uid)}}));
-    let of_type = || Some(json!({"is": {"left": var(variable), "entity_type": constraint.get("entity_type")?}}));
+    let of_type =
+        || Some(json!({"is": {"left": var(variable), "entity_type": constraint.get("entity_type")?}}));
     match constraint.get("op")?.as_str()? {
         "All" => Some(literal(true)),
         "==" => Some(equal(var(variable), named(constraint.get("entity")?)?)),
@@ -147,7 +146,8 @@ pub(super) fn mentions<'a>(tree: &'a Value, of_type: &str, see: &mut impl FnMut(
             Value::Array(items) => waiting.extend(items),
             Value::Object(object) => {
                 let is = object.get("type").and_then(Value::as_str) == Some(of_type);
-                if let Some(id) = object.get("id").and_then(Value::as_str).filter(|_| is && object.len() == 2) {
+                if let Some(id) = object.get("id").and_then(Value::as_str).filter(|_| is && object.len() == 2)
+                {
                     see(id);
                 }
                 waiting.extend(object.values());
@@ -205,7 +205,8 @@ mod tests {
         ] {
             let plain = json(&format!("permit (principal, action, resource) when {{ {said} }};"));
             let expected = plain.pointer("/conditions/0/body").unwrap();
-            let made = guarded(&json("permit (principal, action, resource);"), &[demands(&json(rule)).unwrap()]);
+            let made =
+                guarded(&json("permit (principal, action, resource);"), &[demands(&json(rule)).unwrap()]);
             let read = Policy::from_json(Some(PolicyId::new("p")), made.clone()).unwrap();
             let again = read.to_json().unwrap();
             let printed = |value: &Value| {

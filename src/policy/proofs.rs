@@ -50,7 +50,7 @@ pub enum Property {
     },
     /// No rule fails on any call: see "Rules that fail" in `docs/policy.md`.
     NeverErrors,
-    /// There is, for every rule, a call that would be decided otherwise without it.
+    /// There is, for every rule, a call about which no other rule says as much.
     EveryRuleDecides,
 }
 
@@ -69,7 +69,7 @@ impl Property {
                 format!("{never}: {}", condition.text)
             }
             Self::NeverErrors => "no rule ever fails".to_owned(),
-            Self::EveryRuleDecides => "every rule decides some call".to_owned(),
+            Self::EveryRuleDecides => "every rule says something that no other says".to_owned(),
         }
     }
 }
@@ -101,11 +101,13 @@ type Wrong = (String, String);
 
 /// Reads what is to be proven of a bundle whose rules and tools were read.
 pub(super) fn read(text: &str, bundle: &Bundle) -> Result<Vec<Claim>, Vec<Fault>> {
-    let fault = |message: String, hint: &str| Fault::new(FaultKind::Proof, message, hint).at(Place::file(FILE));
+    let fault =
+        |message: String, hint: &str| Fault::new(FaultKind::Proof, message, hint).at(Place::file(FILE));
     let file: File = serde_json::from_str(text).map_err(|error| {
         let place = Place { file: FILE.to_owned(), line: error.line(), column: error.column() };
         let shown = error.to_string();
-        let message = shown.rsplit_once(" at line ").map_or(shown.as_str(), |(message, _)| message).to_owned();
+        let message =
+            shown.rsplit_once(" at line ").map_or(shown.as_str(), |(message, _)| message).to_owned();
         let hint = "proofs.json is {\"proofs\": [{\"id\", and one of \"never\", \"never_errors\", \
                     \"every_rule_decides\"}]}; correct it at this position";
         vec![Fault::new(FaultKind::Proof, message, hint).at(place)]
@@ -168,7 +170,8 @@ impl Bundle {
     }
 
     fn condition(&self, text: &str) -> Result<Condition, Wrong> {
-        let hint = "write a condition as it stands after `when`, a whole rule, or the id of a rule of the bundle";
+        let hint =
+            "write a condition as it stands after `when`, a whole rule, or the id of a rule of the bundle";
         let wrong = |message: String| (message, hint.to_owned());
         if text.len() > CONDITION_BYTES || rule::overgrown(text).is_some() {
             return Err(wrong("the condition is too long, or nests too deep".to_owned()));
@@ -176,7 +179,9 @@ impl Bundle {
         let policy = match self.rules.get(text) {
             Some(rule) => rule.policy.clone(),
             None => Policy::parse(None, text)
-                .or_else(|_| Policy::parse(None, format!("permit (principal, action, resource) when {{\n{text}\n}};")))
+                .or_else(|_| {
+                    Policy::parse(None, format!("permit (principal, action, resource) when {{\n{text}\n}};"))
+                })
                 .map_err(|error| wrong(error.to_string()))?,
         };
         let tree = policy.to_json().ok().as_ref().and_then(demands);
@@ -186,7 +191,10 @@ impl Bundle {
         }
         let anything = serde_json::json!({"effect": "permit", "principal": {"op": "All"}, "action": {"op": "All"},
                                           "resource": {"op": "All"}, "conditions": []});
-        let whole = Policy::from_json(Some(PolicyId::new("condition")), guarded(&anything, std::slice::from_ref(&tree)));
+        let whole = Policy::from_json(
+            Some(PolicyId::new("condition")),
+            guarded(&anything, std::slice::from_ref(&tree)),
+        );
         let whole = whole.map_err(|error| wrong(error.to_string()))?;
         self.check_condition(whole).map_err(wrong)?;
         Ok(Condition { text: text.split_whitespace().collect::<Vec<_>>().join(" "), tree })

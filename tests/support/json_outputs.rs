@@ -43,6 +43,11 @@ pub(crate) const OUTPUTS: &[Output] = &[
     output("foreseal policy validate DIR --json", "policy", "what the bundle is, and what is wrong with it"),
     output("foreseal policy test DIR --json", "policy", "the same, and the tests that fail"),
     output("foreseal policy sign DIR --json", "policy.signed", "the key it was signed with"),
+    output(
+        "foreseal policy diff OLD NEW --json",
+        "policy.diff",
+        "what the new bundle says otherwise, and where that leads",
+    ),
     output("foreseal policy new SENTENCE --json", "policy.rule", "a rule"),
     output("foreseal bench --json", "bench", "each number beside its yardstick"),
 ];
@@ -53,6 +58,7 @@ pub(crate) const OTHERS: &[(&str, &str)] = &[
     ("intent.schema.json", "the body of `POST /v1/intents`: what an agent declares"),
     ("answer.schema.json", "the answer to a sealed intent"),
     ("problem.schema.json", "an error over HTTP"),
+    ("policy.proof.schema.json", "what `foreseal policy prove DIR --json` prints, in a build that proves"),
     ("bundle.schema.json", "a bundle's manifest, `data/manifest.json`"),
     ("entry.TYPE.schema.json", "the leaves of the log, one file for each type"),
     ("openapi.json", "the whole HTTP interface"),

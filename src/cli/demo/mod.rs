@@ -34,6 +34,7 @@ const STARTER: [(&str, &str); 5] = [
     ("common.cedar", include_str!("../../../policies/starter/common.cedar")),
     ("mail.cedar", include_str!("../../../policies/starter/mail.cedar")),
     ("payments.cedar", include_str!("../../../policies/starter/payments.cedar")),
+    ("proofs.json", include_str!("../../../policies/starter/proofs.json")),
     ("tools.json", include_str!("../../../policies/starter/tools.json")),
 ];
 

@@ -70,6 +70,11 @@ pub(super) struct Looked {
 }
 
 impl Looked {
+    /// Everything, and no name.
+    pub(super) const fn everything() -> Self {
+        Self { mention: Mention::Whole, agents: BTreeSet::new(), tools: BTreeSet::new() }
+    }
+
     fn at(&self, attributes: &[&str]) -> bool {
         attributes.iter().try_fold(&self.mention, |mention, attribute| mention.of(attribute)).is_some()
     }
@@ -114,7 +119,9 @@ fn tool(bundle: &Bundle, environment: &Environment<'_>, looked: &Looked, parts: 
         parts.push(not(has("resource", &["region"])));
     }
     if looked.at(&["tool"]) {
-        parts.extend(["name", "server"].map(|half| equal(path("context", &["tool", half]), path("resource", &[half]))));
+        parts.extend(
+            ["name", "server"].map(|half| equal(path("context", &["tool", half]), path("resource", &[half]))),
+        );
     }
     match environment.tool {
         Some(_) => parts.push(equal(var("resource"), entity("Tool", environment.action))),
@@ -144,7 +151,13 @@ fn grounding(labels: Option<&Labels>, looked: &Looked, parts: &mut Vec<Value>) {
         None => vec![Grounded::Ungrounded],
         Some(labels) if labels.destinations.is_empty() => vec![Grounded::None],
         Some(_) => {
-            vec![Grounded::None, Grounded::Grounded, Grounded::Vouched, Grounded::Record, Grounded::Ungrounded]
+            vec![
+                Grounded::None,
+                Grounded::Grounded,
+                Grounded::Vouched,
+                Grounded::Record,
+                Grounded::Ungrounded,
+            ]
         }
     };
     parts.push(one_of(texts(grades.iter().map(|grade| grade.name())), here("destinations")));
@@ -172,16 +185,16 @@ fn plan_and_asked(labels: Option<&Labels>, looked: &Looked, parts: &mut Vec<Valu
     }
     if looked.at(&["plan"]) {
         let standings = [Standing::Application, Standing::Early, Standing::Late];
-        let known = one_of(texts(standings.iter().map(|one| one.as_str())), path("context", &["plan", "standing"]));
+        let known =
+            one_of(texts(standings.iter().map(|one| one.as_str())), path("context", &["plan", "standing"]));
         let step = equal(has("context", &["plan", "step"]), path("context", &["plan", "conforms"]));
         parts.push(where_there(&["plan"], all([known, step])));
     }
 }
 
 fn signals(labels: Option<&Labels>, looked: &Looked, parts: &mut Vec<Value>) {
-    let parsed = |language| {
-        labels.is_some_and(|labels| labels.parse.iter().any(|parse| parse.language == language))
-    };
+    let parsed =
+        |language| labels.is_some_and(|labels| labels.parse.iter().any(|parse| parse.language == language));
     for (name, language) in [("shell", Language::Shell), ("sql", Language::Sql)] {
         if looked.at(&["signals", name]) && !parsed(language) {
             parts.push(not(has("context", &["signals", name])));

@@ -126,10 +126,13 @@ impl<'a> Milder<'a> {
             return None;
         }
         if !denied {
-            return unknown("one bundle knows it, and the other lets unknown tools pass: the facts differ".to_owned());
+            return unknown(
+                "one bundle knows it, and the other lets unknown tools pass: the facts differ".to_owned(),
+            );
         }
         let environments = Environment::all(knows.bundle())?;
-        let here = environments.iter().find(|environment| environment.tool.is_some_and(|here| here == tool))?;
+        let here =
+            environments.iter().find(|environment| environment.tool.is_some_and(|here| here == tool))?;
         match denies_all(self.questions, knows.bundle(), here) {
             Asked::Nothing => None,
             Asked::Unknown(why) => unknown(why),
@@ -156,7 +159,7 @@ impl<'a> Milder<'a> {
             if grade != Outcome::Deny && !side.new.iter().chain(&side.old).any(|read| is(read.rule)) {
                 continue;
             }
-            let asked = ask(environment, &side.guards, &|guards| {
+            let asked = ask(self.new.bundle(), environment, &side.guards, &|guards| {
                 let within = |rule: &Rule| outcome_of(&rule.deed) <= grade;
                 let (new, old) = (set(&side.new, guards, within)?, set(&side.old, &[], within)?);
                 Some(self.questions.allowed_and_not((&new, &old), &environment.env, schema))
@@ -224,10 +227,12 @@ impl<'a> Milder<'a> {
             let strict = outcome_of(&rule.deed) < grade;
             strict || demands_as_much(&rule.deed, &old.rule.deed)
         };
-        let asked = ask(environment, &side.guards, &|guards| {
+        let asked = ask(self.new.bundle(), environment, &side.guards, &|guards| {
             let guards: Vec<Value> = guards.iter().cloned().chain([meant.clone()?]).collect();
-            let rules: PolicySet = set(&side.new, &guards, enough)?;
-            Some(self.questions.allowed(&rules, &environment.env, side.schema))
+            // Stopped all the same, and by nothing that demands as much; what is not stopped was found before.
+            let stops = |rule: &Rule| outcome_of(&rule.deed) <= grade;
+            let (enough, stopped) = (set(&side.new, &guards, enough)?, set(&side.new, &guards, stops)?);
+            Some(self.questions.allowed_and_not((&enough, &stopped), &environment.env, side.schema))
         });
         let id = old.rule.id.as_str();
         let demanded = |id: &String| {
@@ -235,7 +240,7 @@ impl<'a> Milder<'a> {
         };
         let agrees = |new: &Judged, old: &Judged| {
             let matched = old.matched.forbids.iter().any(|own| own == id);
-            matched && new.outcome >= grade && !new.matched.forbids.iter().any(demanded)
+            matched && new.outcome == grade && !new.matched.forbids.iter().any(demanded)
         };
         self.finding(environment, Some(id), what, asked, &agrees)
     }
@@ -243,7 +248,8 @@ impl<'a> Milder<'a> {
     /// Cedar skips rules that fail, and the engine denies. A rule of the old bundle that may fail therefore denies calls
     /// that the comparison did not see, unless the new bundle has the very rule.
     fn failing(&self, side: &Side<'_>) -> Vec<Finding> {
-        let kept = |old: &Read<'_>| side.new.iter().any(|new| new.tree == old.tree && new.rule.id == old.rule.id);
+        let kept =
+            |old: &Read<'_>| side.new.iter().any(|new| new.tree == old.tree && new.rule.id == old.rule.id);
         let environments = Environment::all(self.old.bundle()).unwrap_or_default();
         let here = environments.iter().find(|one| one.action == side.environment.action);
         let Some(here) = here else { return Vec::new() };
@@ -314,8 +320,10 @@ impl<'a> Milder<'a> {
     fn side(&self, environment: &'a Environment<'a>, schema: &'a Schema) -> Option<Side<'a>> {
         let environments = Environment::all(self.old.bundle())?;
         let theirs = environments.iter().find(|one| one.action == environment.action)?;
-        let new: Vec<_> = Read::all(self.new.bundle(), environment).iter().map(|read| self.renamed(read, "new")).collect();
-        let old: Vec<_> = Read::all(self.old.bundle(), theirs).iter().map(|read| self.renamed(read, "old")).collect();
+        let new: Vec<_> =
+            Read::all(self.new.bundle(), environment).iter().map(|read| self.renamed(read, "new")).collect();
+        let old: Vec<_> =
+            Read::all(self.old.bundle(), theirs).iter().map(|read| self.renamed(read, "old")).collect();
         let looked = looked(new.iter().chain(&old).map(|read| &read.tree));
         let guards = [assumption(self.new.bundle(), environment, &looked)];
         Some(Side { environment, schema, new, old, guards })
@@ -335,7 +343,7 @@ const fn known(found: &Found) -> Option<bool> {
 fn denies_all(questions: &Questions<'_>, bundle: &Bundle, environment: &Environment<'_>) -> Asked {
     let rules = Read::all(bundle, environment);
     let guards = [assumption(bundle, environment, &looked(rules.iter().map(|read| &read.tree)))];
-    ask(environment, &guards, &|guards| {
+    ask(bundle, environment, &guards, &|guards| {
         let rules = set(&rules, guards, |rule| rule.deed == Deed::Deny)?;
         Some::<Found>(questions.allowed(&rules, &environment.env, &bundle.schema))
     })

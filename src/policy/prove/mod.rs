@@ -22,8 +22,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 pub use self::compare::Reached;
-pub use self::query::Solver;
 use self::query::Questions;
+pub use self::query::Solver;
 use super::bundle::on_a_deep_stack;
 use super::engine::Engine;
 use super::proofs::Property;
@@ -176,12 +176,16 @@ impl<'a> Prover<'a> {
         on_a_deep_stack(reached).unwrap_or(Reached::Unknown)
     }
 
-    fn deep(property: String, prove: impl FnOnce() -> (Vec<Finding>, Option<Outcome>, query::Record) + Send) -> Proof {
+    fn deep(
+        property: String,
+        prove: impl FnOnce() -> (Vec<Finding>, Option<Outcome>, query::Record) + Send,
+    ) -> Proof {
         // Compiling recurses, as parsing does.
         let done = on_a_deep_stack(prove);
         let (mut findings, always, record) = done.unwrap_or_else(|| {
             let what = "the prover failed on this property".to_owned();
-            let failed = Finding { answer: Answer::Unknown, tool: None, rule: None, what, counterexample: None };
+            let failed =
+                Finding { answer: Answer::Unknown, tool: None, rule: None, what, counterexample: None };
             (vec![failed], None, query::Record::default())
         });
         let answer = findings.iter().map(|finding| finding.answer).max().unwrap_or(Answer::Proven);

@@ -23,8 +23,10 @@ pub(super) struct Read<'a> {
 impl<'a> Read<'a> {
     /// The rules that reach the environment, by their ids.
     pub(super) fn all(bundle: &'a Bundle, environment: &Environment<'_>) -> Vec<Self> {
-        let reaching =
-            bundle.rules.values().filter(|rule| scope::reach(&rule.policy, environment.target()) != Reach::Never);
+        let reaching = bundle
+            .rules
+            .values()
+            .filter(|rule| scope::reach(&rule.policy, environment.target()) != Reach::Never);
         reaching.filter_map(|rule| Some(Self { rule, tree: rule.policy.to_json().ok()? })).collect()
     }
 
@@ -82,8 +84,12 @@ pub(super) fn looked<'v>(trees: impl IntoIterator<Item = &'v Value>) -> Looked {
     let mut looked = Looked { mention: Mention::NOTHING, agents: BTreeSet::new(), tools: BTreeSet::new() };
     for tree in trees {
         looked.mention.unite(&survey(tree).mention);
-        mentions(tree, "Agent", &mut |agent| drop(looked.agents.insert(agent.to_owned())));
-        mentions(tree, "Tool", &mut |tool| drop(looked.tools.insert(tool.to_owned())));
+        mentions(tree, "Agent", &mut |agent| {
+            looked.agents.insert(agent.to_owned());
+        });
+        mentions(tree, "Tool", &mut |tool| {
+            looked.tools.insert(tool.to_owned());
+        });
     }
     looked
 }

@@ -119,7 +119,8 @@ impl Model {
                 (half("server"), name.unwrap_or_else(|| UNREGISTERED_TOOL.to_owned()))
             }
         };
-        let named = facts::record([("name", Typed::Text(tool.clone())), ("server", Typed::Text(server.clone()))]);
+        let named =
+            facts::record([("name", Typed::Text(tool.clone())), ("server", Typed::Text(server.clone()))]);
         context.insert("tool".to_owned(), named);
         Some(Self { agent, server, tool, context })
     }
@@ -135,10 +136,11 @@ impl Model {
 
     fn at(&self, attributes: &[&str]) -> Option<&Typed> {
         let (last, parents) = attributes.split_last()?;
-        let inside = parents.iter().try_fold(&self.context, |record, attribute| match record.get(*attribute) {
-            Some(Typed::Record(inner)) => Some(inner),
-            _ => None,
-        });
+        let inside =
+            parents.iter().try_fold(&self.context, |record, attribute| match record.get(*attribute) {
+                Some(Typed::Record(inner)) => Some(inner),
+                _ => None,
+            });
         inside?.get(*last)
     }
 
@@ -196,7 +198,8 @@ impl Model {
         if self.flag(&["claimed", "goal_stated"]) {
             put(&mut intent, "goal", json!("a goal"));
         }
-        let steps = usize::try_from(self.number(&["claimed", "reasoning_steps"])).unwrap_or(0).min(REASONING_MAX);
+        let steps =
+            usize::try_from(self.number(&["claimed", "reasoning_steps"])).unwrap_or(0).min(REASONING_MAX);
         put(&mut intent, "reasoning", json!(vec!["a step"; steps]));
         for claimed in ["environment", "principal"] {
             if let Some(text) = self.text(&["claimed", claimed]) {
@@ -279,8 +282,11 @@ impl Candidate {
     fn shown(&self, engine: &Engine, confirmed: Confirmed, judged: Option<&Judged>) -> Counterexample {
         let outcome = judged.map_or(Outcome::Deny, |judged| judged.outcome);
         let rules = judged.map(|Judged { matched, .. }| {
-            let mut rules: Vec<String> =
-                [&matched.permits, &matched.forbids, &matched.errors].into_iter().flatten().cloned().collect();
+            let mut rules: Vec<String> = [&matched.permits, &matched.forbids, &matched.errors]
+                .into_iter()
+                .flatten()
+                .cloned()
+                .collect();
             rules.sort();
             rules
         });
@@ -333,7 +339,8 @@ pub(super) fn witness(
     let of_kind = |facts: bool| {
         models.iter().find_map(|model| {
             let candidates = model.candidates(engine).into_iter();
-            let mut of_kind = candidates.filter(|candidate| matches!(candidate, Candidate::Facts(_)) == facts);
+            let mut of_kind =
+                candidates.filter(|candidate| matches!(candidate, Candidate::Facts(_)) == facts);
             of_kind.find_map(|candidate| {
                 let judged = candidate.judged(engine).filter(|judged| agrees(&candidate, judged))?;
                 let confirmed = if facts { Confirmed::Facts } else { Confirmed::Intent };
