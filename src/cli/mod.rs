@@ -39,6 +39,8 @@ mod party;
 mod policy;
 #[cfg(feature = "replay")]
 mod policy_diff;
+#[cfg(feature = "server")]
+mod policy_eval;
 #[cfg(feature = "replay")]
 mod policy_prove;
 mod readers;

@@ -66,6 +66,9 @@ pub(super) enum Policy {
         #[arg(long)]
         json: bool,
     },
+    /// Play recorded runs against a bundle: attacks stopped, benign work held, with intervals
+    #[cfg(feature = "server")]
+    Eval(super::policy_eval::Eval),
 }
 
 impl Policy {
@@ -78,6 +81,8 @@ impl Policy {
             | Self::New { json, .. }
             | Self::Prove(super::policy_prove::Prove { json, .. })
             | Self::Diff(super::policy_diff::Diff { json, .. }) => *json,
+            #[cfg(feature = "server")]
+            Self::Eval(what) => what.json,
         }
     }
 }
@@ -162,6 +167,8 @@ pub(super) fn run(what: &Policy) -> Result<ExitCode, Failure> {
         Policy::Prove(what) => super::policy_prove::run(what),
         Policy::Diff(what) => super::policy_diff::run(what),
         Policy::New { sentence, directory, json } => new(&sentence.join(" "), directory, *json),
+        #[cfg(feature = "server")]
+        Policy::Eval(what) => super::policy_eval::run(what),
     }
 }
 

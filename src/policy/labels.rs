@@ -210,9 +210,9 @@ fn argument(path: &str, list: &str, fields: Option<&Fields>) -> Result<Pattern, 
     pattern(path, list)
 }
 
-/// Letters alone, in lower case.
+/// Letters and digits, in lower case.
 fn is_word(word: &str) -> bool {
-    (1..=64).contains(&word.len()) && word.chars().all(|c| c.is_alphabetic() && !c.is_uppercase())
+    (1..=64).contains(&word.len()) && word.chars().all(|c| c.is_alphanumeric() && !c.is_uppercase())
 }
 
 fn check_region(region: &str) -> Result<(), Wrong> {

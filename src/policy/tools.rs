@@ -91,6 +91,8 @@ pub struct Tool {
     /// Is it pinned to that digest?
     pub pinned: bool,
     pub(super) fields: Fields,
+    /// Has it a schema of its arguments?
+    pub(super) schema: bool,
     /// Arguments that its schema requires.
     pub(super) required: BTreeSet<String>,
 }
@@ -100,6 +102,11 @@ impl Tool {
     #[must_use]
     pub fn action_id(&self) -> String {
         action_id(&self.server, &self.name)
+    }
+
+    /// The arguments that its input schema declares.
+    pub fn arguments(&self) -> impl Iterator<Item = &str> {
+        self.fields.names()
     }
 }
 
@@ -282,6 +289,7 @@ impl Declared {
             labels,
             digest: digest.unwrap_or_default(),
             pinned: self.pin.is_some(),
+            schema: known.is_some(),
             fields: known.unwrap_or_default(),
             required,
             name: self.name,

@@ -49,6 +49,11 @@ pub(crate) const OUTPUTS: &[Output] = &[
         "what the new bundle says otherwise, and where that leads",
     ),
     output("foreseal policy new SENTENCE --json", "policy.rule", "a rule"),
+    output(
+        "foreseal policy eval --json",
+        "policy.eval",
+        "attacks stopped and benign work held, over recorded runs",
+    ),
     output("foreseal bench --json", "bench", "each number beside its yardstick"),
 ];
 

@@ -221,7 +221,7 @@ impl Squeezed {
     }
 
     fn short_words(&self) -> impl Iterator<Item = &[u8]> {
-        self.words().filter(|word| (2..SURE_BYTES).contains(&word.len()))
+        self.words().filter(|word| (1..SURE_BYTES).contains(&word.len()))
     }
 }
 
