@@ -71,7 +71,7 @@ mod testimony;
 pub mod tiles;
 
 #[cfg(feature = "server")]
-pub use admin::{Admin, Change};
+pub use admin::{Admin, Change, NewPolicy};
 #[cfg(feature = "server")]
 pub use committer::SealedLeaf;
 #[cfg(feature = "server")]

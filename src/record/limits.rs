@@ -69,6 +69,8 @@ pub const BATCH_MAX_BYTES: usize = 8 * 1024 * 1024;
 pub const PAGE_MAX_ITEMS: usize = 1_000;
 /// Agents ever registered; their state is held in memory.
 pub const AGENTS_MAX: usize = 100_000;
+/// Entries of policies that are listed, and can be gone back to.
+pub const POLICIES_KEPT_MAX: usize = 10_000;
 /// Applications ever registered; and as many tool servers.
 pub const REGISTRATIONS_MAX: usize = 10_000;
 /// Sessions whose state is held in memory, opened or not. Those that no application opened are let go first.
@@ -230,6 +232,12 @@ pub const LIMITS: &[Limit] = &[
     limit("page", PAGE_MAX_ITEMS, "items", "the listing continues on a next page"),
     limit("principal", PRINCIPAL_MAX_BYTES, "bytes", "400; nothing is sealed"),
     limit("agents", AGENTS_MAX, "agents ever registered", "429; nothing is sealed"),
+    limit(
+        "policies",
+        POLICIES_KEPT_MAX,
+        "entries of policies",
+        "those before them stay sealed, and are no longer listed",
+    ),
     limit(
         "registrations",
         REGISTRATIONS_MAX,
