@@ -149,6 +149,7 @@ fn proofs_are_checked_when_the_bundle_is_loaded() {
         (r#""never": "resource == Tool::\"no/tool\"""#, "no/tool"),
         (r#""never": "1 + ""#, "proof"),
         (r#""never": "context.time.ms""#, "proof"),
+        (r#""never": "context.time.ms == \"now\"""#, "proof"),
         (r#""never": "true", "at_least": "allow""#, "at least allowed"),
         (r#""never": "true", "never_errors": true"#, "more than one"),
         (r#""never_errors": false"#, "says nothing"),
@@ -160,6 +161,10 @@ fn proofs_are_checked_when_the_bundle_is_loaded() {
         assert_eq!(fault.place.as_ref().unwrap().file, "proofs.json", "{body}");
         assert!(error.to_string().contains(says) && !fault.hint.is_empty(), "{body}: {error}");
     }
+    // Nothing can meet it with these tools: said, and no reason to refuse.
+    let idle = load(&claim(r#""never": "action in Action::\"physical\"""#), "").unwrap();
+    assert!(idle.warnings()[0].message.contains("says nothing"), "{:?}", idle.warnings());
+    assert!(idle.never("action in Action::\"physical\"", foreseal::record::decision::Outcome::Hold).is_err());
     let twice = r#"{"proofs": [{"id": "p", "never_errors": true}, {"id": "p", "never_errors": true}]}"#;
     assert!(load(twice, "").is_err());
     let required = r#"{"name": "n", "version": "1", "proofs": "required"}"#;

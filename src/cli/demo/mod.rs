@@ -29,7 +29,7 @@ use crate::note::TrustPolicy;
 use crate::service::Service;
 
 /// The bundled policy: `policies/starter`.
-const STARTER: [(&str, &str); 5] = [
+const STARTER: [(&str, &str); 6] = [
     ("coding.cedar", include_str!("../../../policies/starter/coding.cedar")),
     ("common.cedar", include_str!("../../../policies/starter/common.cedar")),
     ("mail.cedar", include_str!("../../../policies/starter/mail.cedar")),
