@@ -51,6 +51,9 @@ pub(super) enum Command {
     Inspect(Inspect),
     /// Check every byte of a data directory, with its keys
     Fsck(Fsck),
+    /// Derive every decision of a ledger again, without the service
+    #[cfg(feature = "replay")]
+    Replay(super::replay::Replay),
     /// Hand out a range of the log as one signed file, or the whole log as plain tiles
     Export(Export),
     /// Look at a policy bundle, run its tests, sign it, write a first rule; offline
@@ -99,6 +102,8 @@ impl Command {
             | Self::Inspect(Inspect { json, .. })
             | Self::Fsck(Fsck { json, .. })
             | Self::Export(Export { what: Some(ExportWhat::Tiles(ExportTiles { json, .. })), .. }) => *json,
+            #[cfg(feature = "replay")]
+            Self::Replay(what) => what.json,
             #[cfg(feature = "replay")]
             Self::Policy(what) => what.json(),
             #[cfg(not(feature = "server"))]

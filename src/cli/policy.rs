@@ -9,8 +9,8 @@ use clap::Subcommand;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::files;
 use super::output::{self, Failure};
+use super::{files, policy_replay};
 use crate::disk::{FileMode, RealDisk, write_file_atomically};
 use crate::policy::{Bundle, Engine, Fault, FaultKind, author_key, rule_of, sign_bundle};
 
@@ -50,6 +50,10 @@ pub(super) enum Policy {
         #[arg(long)]
         json: bool,
     },
+    /// Say what another bundle would have decided, over sealed history
+    Replay(policy_replay::PolicyReplay),
+    /// Say what the bundle in shadow would have decided, since it is
+    ShadowReport(policy_replay::ShadowReport),
     /// Prove what a bundle's rules hold on every call, or find a call on which they do not
     Prove(super::policy_prove::Prove),
     /// Say what a new bundle decides otherwise than an old one, and where that leads
@@ -83,6 +87,8 @@ impl Policy {
             | Self::Diff(super::policy_diff::Diff { json, .. }) => *json,
             #[cfg(feature = "server")]
             Self::Eval(what) => what.json,
+            Self::Replay(what) => what.json(),
+            Self::ShadowReport(what) => what.json(),
         }
     }
 }
@@ -164,6 +170,8 @@ pub(super) fn run(what: &Policy) -> Result<ExitCode, Failure> {
             Ok(finish(&report, *json, "all tests pass"))
         }
         Policy::Sign { directory, key, json } => sign(directory, key, *json),
+        Policy::Replay(what) => policy_replay::run(what),
+        Policy::ShadowReport(what) => policy_replay::shadow(what),
         Policy::Prove(what) => super::policy_prove::run(what),
         Policy::Diff(what) => super::policy_diff::run(what),
         Policy::New { sentence, directory, json } => new(&sentence.join(" "), directory, *json),

@@ -96,6 +96,12 @@ impl State {
         }
     }
 
+    /// Folds from here on as if these files were the active policy's: what a candidate would have known.
+    #[cfg(feature = "replay")]
+    pub fn fold_by(&mut self, files: &std::collections::BTreeMap<String, Vec<u8>>) {
+        self.tools.pin(files);
+    }
+
     /// Folds the next entry, with what was sealed with it where [`State::reads_payload_of`] asks for that.
     ///
     /// # Errors

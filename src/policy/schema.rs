@@ -121,6 +121,7 @@ fn facts() -> Vec<(&'static str, Value)> {
         ("rate", record([("agent_minute", long()), ("session_minute", long())])),
         ("session", record(session)),
         ("signals", record(signals())),
+        ("spend", record([("call", optional(decimal())), ("total", decimal()), ("unknown", bool())])),
     ]
 }
 
@@ -176,6 +177,10 @@ fn bool() -> Value {
 
 fn long() -> Value {
     json!({"type": "Long"})
+}
+
+fn decimal() -> Value {
+    json!({"type": "Extension", "name": "decimal"})
 }
 
 fn optional(mut of_type: Value) -> Value {

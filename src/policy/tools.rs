@@ -167,6 +167,8 @@ struct Declared {
     #[serde(default)]
     asked: Vec<String>,
     #[serde(default)]
+    amount: Option<String>,
+    #[serde(default)]
     parse: Vec<DeclaredParse>,
     #[serde(default)]
     irreversible: bool,
@@ -184,7 +186,7 @@ pub(super) fn read(form: FactsForm, text: &str) -> Result<BTreeMap<String, Tool>
         let message =
             shown.rsplit_once(" at line ").map_or(shown.as_str(), |(message, _)| message).to_owned();
         let hint = "tools.json is {\"tools\": [{\"server\", \"name\", \"description\", \"groups\", \"input\", \"output\", \
-                    \"destinations\", \"selectors\", \"payload\", \"asked\", \"parse\", \"irreversible\", \"region\", \"pin\"}]}; correct it at this \
+                    \"destinations\", \"selectors\", \"payload\", \"asked\", \"amount\", \"parse\", \"irreversible\", \"region\", \"pin\"}]}; correct it at this \
                     position";
         vec![Fault::new(FaultKind::Syntax, message, hint).at(place)]
     })?;
@@ -277,6 +279,7 @@ impl Declared {
             selectors: self.selectors,
             payload: self.payload,
             asked: self.asked,
+            amount: self.amount,
             parse: self.parse,
             output: self.output,
             irreversible: self.irreversible,

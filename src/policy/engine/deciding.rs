@@ -8,11 +8,12 @@ use serde_json::Value;
 use super::calls::Order;
 use crate::policy::argument_path::ArgumentPath;
 use crate::policy::bundle::Bundle;
-use crate::policy::facts::{Knowledge, PlanFacts, PlanView};
+use crate::policy::facts::{Knowledge, PlanFacts, PlanView, SessionFacts, SpendFacts};
 use crate::policy::plan::Planned;
 use crate::policy::provenance::{Asked, Destination, FingerprintKey, Grounding, Memory, Pattern, Standing};
 use crate::policy::request::{CallFacts, CallView, DecideInput};
 use crate::policy::signals::{self, Signals};
+use crate::policy::spend::Spent;
 use crate::policy::tools::{Tool, action_id};
 use crate::record::decision::Outcome;
 
@@ -57,7 +58,8 @@ impl<'a> Deciding<'a> {
         let plan = self.plan(i, call, tool);
         let signals = call.signals.cloned().unwrap_or_else(|| signals_of(tool, call.args));
         let asked = self.asked(tool);
-        CallFacts { grounding: self.grounding(call, tool), asked, signals, plan, labels }
+        let spend = self.spend(bundle, call, tool);
+        CallFacts { grounding: self.grounding(call, tool), asked, signals, plan, spend, labels }
     }
 
     /// What is learned about a call that was changed. The step of the plan was looked for before.
@@ -67,6 +69,7 @@ impl<'a> Deciding<'a> {
             asked: before.asked,
             signals: signals_of(Some(tool), call.args),
             plan: before.plan,
+            spend: before.spend,
             labels: before.labels.clone(),
         }
     }
@@ -89,6 +92,18 @@ impl<'a> Deciding<'a> {
                 grounding
             }
         }
+    }
+
+    /// What the session will have spent if all calls of the intent run, each as declared. Where no application opened
+    /// the session nobody counts, and of a tool that is not registered nobody knows.
+    fn spend(&self, bundle: &Bundle, call: &CallView<'_>, tool: Option<&Tool>) -> SpendFacts {
+        let SessionFacts { opened, spent, .. } = self.input.session;
+        let before = Spent { unknown: spent.unknown || !opened, ..*spent };
+        let amounts = self.input.calls.iter().map(|call| {
+            bundle.tools.get(&action_id(call.server, call.tool)).and_then(|tool| tool.spends(call.args))
+        });
+        let call = tool.and_then(|tool| tool.spends(call.args));
+        SpendFacts { call, with_intent: amounts.fold(before, Spent::and) }
     }
 
     /// Did the user ask for an act of this kind?

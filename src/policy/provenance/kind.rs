@@ -114,6 +114,8 @@ impl ValueType {
     /// itself.
     #[must_use]
     pub fn canonical(self, text: &str) -> Option<String> {
+        #[cfg(test)]
+        super::steps::add(text.len().min(VALUE_MAX_BYTES));
         if text.len() > VALUE_MAX_BYTES {
             return None;
         }

@@ -250,7 +250,6 @@ impl Memory {
                     user_only &= grade == Standing::Grounded && self.said(key, destination.kind, text);
                     let read = self.untrusted.holds_value(key, destination.kind, text);
                     tainted |= read;
-                    grounding.ungrounded_tainted |= read && grade == Standing::Ungrounded;
                     ControlFlow::Continue(())
                 })
                 .is_continue()
@@ -275,16 +274,18 @@ impl Memory {
     fn payload(&self, key: &FingerprintKey, pattern: &Pattern, args: &Value, grounding: &mut Grounding) {
         let mut worst = PayloadStanding::None;
         pattern.visit(args, &mut |found| {
-            texts(found, &mut |text| {
-                let grade = match (self.said_in_a_row(key, text), self.untrusted.holds_text(key, text)) {
-                    (None, _) => PayloadStanding::None,
-                    (Some(true), _) => PayloadStanding::Grounded,
-                    (Some(false), true) => PayloadStanding::Tainted,
-                    (Some(false), false) => PayloadStanding::Own,
+            texts(found, &mut |text, within| {
+                let occurrence = self.untrusted.occurrence(key, text);
+                // What is short within an object is the name or the number of something.
+                let whole = occurrence.whole && !(within && occurrence.short);
+                let grade = match self.said_in_a_row(key, text) {
+                    None => PayloadStanding::None,
+                    Some(true) => PayloadStanding::Grounded,
+                    Some(false) if whole => PayloadStanding::Tainted,
+                    Some(false) => PayloadStanding::Own,
                 };
                 worst = worst.max(grade);
-                grounding.payload_copied |=
-                    grade > PayloadStanding::Grounded && self.untrusted.holds_part(key, text);
+                grounding.payload_copied |= grade > PayloadStanding::Grounded && occurrence.copied;
                 grounding.untrusted_links = grounding.untrusted_links || self.has_untrusted_link(key, text);
             });
             true
@@ -296,6 +297,9 @@ impl Memory {
     }
 
     fn has_untrusted_link(&self, key: &FingerprintKey, text: &str) -> bool {
+        if self.untrusted.len() == 0 {
+            return false;
+        }
         words::values(text, &mut |kind: ValueType, canonical: &str| {
             let untrusted = kind == ValueType::Url
                 && self.untrusted.holds_exactly(key, kind, canonical)
@@ -381,6 +385,8 @@ impl Memory {
 fn stands_in(words: &[u64], run: &[u64]) -> bool {
     // For each beginning of `words` the longest shorter one that it ends with.
     let mut borders = vec![0_usize];
+    #[cfg(test)]
+    super::steps::add(words.len().saturating_add(run.len()));
     let step = |borders: &[usize], mut matched: usize, word: u64| {
         while words.get(matched) != Some(&word) {
             match matched.checked_sub(1).and_then(|last| borders.get(last)) {
@@ -452,18 +458,19 @@ fn put(paths: &mut BTreeSet<String>, pattern: &Pattern) {
     }
 }
 
-/// The texts at a place, at any depth.
-fn texts(found: Found<'_>, each: &mut dyn FnMut(&str)) {
+/// Calls `each` with the texts and numbers at a place, at any depth, and whether an object is around them.
+fn texts(found: Found<'_>, each: &mut dyn FnMut(&str, bool)) {
     let mut open = match found {
-        Found::Name(name) => return each(name),
-        Found::Value(value) => vec![value],
+        Found::Name(name) => return each(name, false),
+        Found::Value(value) => vec![(value, false)],
     };
-    while let Some(value) = open.pop() {
+    while let Some((value, within)) = open.pop() {
         match value {
-            Value::String(text) => each(text),
-            Value::Array(items) => open.extend(items),
-            Value::Object(members) => open.extend(members.values()),
-            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+            Value::String(text) => each(text, within),
+            Value::Number(number) => each(&number.to_string(), within),
+            Value::Array(items) => open.extend(items.iter().map(|item| (item, within))),
+            Value::Object(members) => open.extend(members.values().map(|member| (member, true))),
+            Value::Null | Value::Bool(_) => {}
         }
     }
 }

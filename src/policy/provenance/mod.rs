@@ -33,6 +33,8 @@ mod path;
 mod pattern;
 mod planned;
 mod python;
+#[cfg(test)]
+mod steps;
 mod taint;
 mod words;
 mod yaml;

@@ -34,6 +34,8 @@ impl<'a> Reader<'a> {
     }
 
     fn space(&mut self) {
+        #[cfg(test)]
+        super::steps::add(1);
         self.rest = self.rest.trim_start_matches([' ', '\t', '\n', '\r']);
     }
 

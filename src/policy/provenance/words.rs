@@ -31,6 +31,8 @@ impl<F: FnMut(ValueType, &str) -> ControlFlow<()>> Take for F {}
 
 /// Calls `each` with every value found, by kind and canonical spelling, until it breaks.
 pub(super) fn values(text: &str, each: &mut impl Take) -> ControlFlow<()> {
+    #[cfg(test)]
+    super::steps::add(text.len());
     let tokens: Vec<&str> = text.split_whitespace().collect();
     for (at, token) in tokens.iter().enumerate() {
         if token.len() <= VALUE_MAX_BYTES {

@@ -147,6 +147,8 @@ impl<'a> Reader<'a> {
     /// A scalar, or an empty collection, that begins at this column and goes on over lines deeper than `parent`.
     fn scalar(&mut self, column: usize, parent: usize) -> Option<Value> {
         self.count()?;
+        #[cfg(test)]
+        super::steps::add(column);
         let rest = self.lines.get(self.next)?.get(column..)?;
         let empty = match rest {
             "[]" => Some(Value::Array(Vec::new())),
@@ -285,6 +287,8 @@ fn is_plain(line: &str) -> bool {
 
 /// The name of the member that begins here, and where its value does.
 fn name(line: &str) -> Option<(String, usize)> {
+    #[cfg(test)]
+    super::steps::add(line.len());
     let (name, len) = match line.as_bytes().first()? {
         b'\'' => single_name(line)?,
         b'"' => {
