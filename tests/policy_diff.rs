@@ -95,15 +95,16 @@ fn rules_come_go_and_change_what_they_do() {
         let found = changes(old, new);
         assert_eq!(only(&found).direction, direction, "{old}\n{new}\n{found:?}");
     }
-    let narrower = denies.replace("resource)", "resource) when { principal.signed }");
+    let narrower = denies.replace("payment\", resource)", "payment\", resource) when { principal.signed }");
     let found = changes(&denies, &narrower);
     assert!(only(&found).other_calls && only(&found).direction == Direction::Unknown, "{found:?}");
 }
 
+const ANY: &str = "@id(\"all\") permit (principal, action, resource);";
+
 #[test]
 fn tools_and_what_the_bundle_says_of_itself() {
-    let of =
-        |tools: &str, more: &[(&str, &str)]| diff(&bundle(PERMIT, TOOLS, &[]), &bundle(PERMIT, tools, more));
+    let of = |tools: &str, more: &[(&str, &str)]| diff(&bundle(ANY, TOOLS, &[]), &bundle(ANY, tools, more));
     let change = |found: &[Change]| (only(found).direction, only(found).name.clone());
     let pay = || "bank/pay".to_owned();
     assert_eq!(change(&of(r#"{"tools": []}"#, &[])), (Direction::Tightening, pay()));
@@ -112,9 +113,9 @@ fn tools_and_what_the_bundle_says_of_itself() {
     assert_eq!(change(&of(&TOOLS.replace("number", "integer"), &[])), (Direction::Unknown, pay()));
     let proofs = ("proofs.json", r#"{"proofs": [{"id": "p", "never_errors": true}]}"#);
     let manifest = ("manifest.json", r#"{"name": "n", "version": "1", "proofs": "required"}"#);
-    let demanding = bundle(PERMIT, TOOLS, &[proofs, manifest]);
+    let demanding = bundle(ANY, TOOLS, &[proofs, manifest]);
     assert_eq!(change(&of(TOOLS, &[proofs, manifest])), (Direction::Tightening, "manifest.json".to_owned()));
-    let gone = diff(&demanding, &bundle(PERMIT, TOOLS, &[]));
+    let gone = diff(&demanding, &bundle(ANY, TOOLS, &[]));
     assert!(
         gone.iter().all(|change| change.direction == Direction::Weakening) && gone.len() == 2,
         "{gone:?}"

@@ -97,7 +97,7 @@ impl Written {
 const TOOLS: &str = r#"{"tools": [
     {"server": "bank", "name": "pay", "groups": ["payment", "external"], "destinations": [{"at": "/to", "type": "iban"}],
      "payload": ["/note"], "input": {"type": "object", "properties": {"to": {"type": "string"},
-     "amount": {"type": "number"}, "n": {"type": "integer"}, "m": {"type": "integer"}, "note": {"type": "string"},
+     "amount": {"type": "number"}, "n": {"type": "integer"}, "m": {"type": "integer"}, "k": {"type": "integer"}, "note": {"type": "string"},
      "cc": {"type": "array", "items": {"type": "string"}}}}},
     {"server": "bank", "name": "look", "groups": ["read"], "destinations": []},
     {"server": "desk", "name": "run", "groups": ["execute"]}]}"#;
@@ -266,19 +266,16 @@ fn unknown_is_an_answer_of_its_own() {
     if !has_solver() {
         return;
     }
-    // Which two numbers have this product? Bits of multipliers are what solvers are slow at.
-    let hard = rules(
-        "@id(\"factors\") forbid (principal, action == Action::\"bank/pay\", resource)
-           when { context.args has n && context.args has m && context.args.n > 1 && context.args.m > 1 &&
-                  context.args.n < 2147483648 && context.args.m < 2147483648 &&
-                  context.args.n * context.args.m == 4611685975477714963 };",
-    );
-    let question = ["--never", "factors", "--at-least", "deny"];
-    prove(hard.path(), &question, 0);
-    let question = ["--dead-rules", "--solver-seconds", "1"];
-    let report = prove(hard.path(), &question, 2);
+    // Are there three numbers below a million with n³ + m³ = k³? Fermat knew; a solver multiplies bits.
+    let cubes = "action == Action::\"bank/pay\" && context.args has n && context.args has m && context.args has k && \
+                 context.args.n > 0 && context.args.m > 0 && context.args.k > 0 && \
+                 context.args.n < 1000000 && context.args.m < 1000000 && context.args.k < 1000000 && \
+                 context.args.n * context.args.n * context.args.n + context.args.m * context.args.m * context.args.m == \
+                 context.args.k * context.args.k * context.args.k";
+    let report = prove(rules("").path(), &["--never", cubes, "--solver-seconds", "1"], 2);
     let finding = &report["proofs"][0]["findings"][0];
-    assert_eq!((&finding["answer"], &finding["rule"]), (&json!("unknown"), &json!("factors")), "{report}");
+    assert_eq!((&finding["answer"], &finding["tool"]), (&json!("unknown"), &json!("bank/pay")), "{report}");
+    assert!(finding.get("counterexample").is_none());
 }
 
 #[test]
@@ -360,7 +357,8 @@ fn bundles_are_compared_where_facts_are_the_same() {
     let with =
         |tools: &str| Written::of(&[("rules.cedar", &format!("{PERMIT}{rule}")), ("tools.json", tools)]);
     // Out of the group: milder. Into it: stricter. The groups are each bundle's own.
-    let out = with(&TOOLS.replace("\"payment\", \"external\"", "\"external\""));
+    let out = TOOLS.replace("\"payment\", \"external\"", "\"external\"");
+    let out = with(&out.replace("[\"read\"]", "[\"read\", \"payment\"]"));
     assert_eq!(prove(out.path(), &than, 1)["proofs"][0]["findings"][0]["tool"], "bank/pay");
     prove(with(&TOOLS.replace("[\"read\"]", "[\"read\", \"payment\"]")).path(), &than, 0);
     let labelled = with(&TOOLS.replace("\"iban\"", "\"account\""));

@@ -50,7 +50,7 @@ pub(super) fn run(arguments: Serve) -> Result<ExitCode, Failure> {
     let (ledger, report) = open(&layout)?;
     log_opening(&ledger, &report);
     let service = with_solver(Service::new(Arc::new(ledger), config.public_log));
-    let service = Arc::new(service);
+    let service = Arc::new(service.with_policy_authors(config.policy_authors.clone()));
     let ledger = Arc::clone(service.ledger());
     let ended = runtime()?.block_on(serve(&config, service, tls));
     if ledger.poisoned().is_some() {
@@ -128,6 +128,10 @@ async fn serve(
     if let Some(directory) = &config.policies {
         activate(&service, files::read_bundle(directory)?).await?;
     }
+    service.check_active_author().map_err(|error| {
+        let hint = "give --policies DIR with a bundle that one of --policy-author signed";
+        Failure::new(format!("the sealed policy may not decide: {error}"), hint)
+    })?;
     if service.policy().is_none() {
         warning("no policy is active, so every call is denied; start with --policies DIR");
     }
@@ -261,8 +265,9 @@ pub(super) async fn activate(service: &Service, files: BTreeMap<String, Vec<u8>>
     tracing::info!(
         index = active.index,
         digest = active.digest,
+        mode = active.mode,
         unchanged = active.unchanged,
-        "policy active"
+        "policy sealed"
     );
     Ok(())
 }

@@ -54,6 +54,11 @@ pub(crate) const OUTPUTS: &[Output] = &[
         "policy.eval",
         "attacks stopped and benign work held, over recorded runs",
     ),
+    output("foreseal policy activate DIR --json", "policy.active", "the bundle that decides or watches now"),
+    output("foreseal policy rollback --json", "policy.active", "the bundle that decides again"),
+    output("foreseal policy withdraw --json", "policy.entry", "the entry that ends the shadow"),
+    output("foreseal policy list --json", "policy.entry", "one entry a line"),
+    output("foreseal policy explain ID --json", "policy.explanation", "why each call was decided so"),
     output("foreseal bench --json", "bench", "each number beside its yardstick"),
 ];
 

@@ -37,11 +37,14 @@ pub(super) fn ask(
     guards: &[Value],
     question: &dyn Fn(&[Value]) -> Option<Found>,
 ) -> Asked {
-    let first = match question(guards) {
+    // Where the solver does not know, it may know of a plainer call.
+    let (first, why) = match question(guards) {
         None => return Asked::Unknown("the rules cannot be put together".to_owned()),
         Some(Found::Nothing) => return Asked::Nothing,
-        Some(Found::Unknown(why)) => return Asked::Unknown(why),
-        Some(Found::Example(found)) => Model::read(&found, environment),
+        Some(Found::Unknown(why)) => (None, why),
+        Some(Found::Example(found)) => {
+            (Model::read(&found, environment), "there is an example, and it is no request".to_owned())
+        }
     };
     let mut models = Vec::new();
     // Of what no rule looks at, too, an example shall say nothing that cannot be.
@@ -55,7 +58,7 @@ pub(super) fn ask(
     }
     models.extend(first);
     match models.is_empty() {
-        true => Asked::Unknown("there is an example, and it is no request".to_owned()),
+        true => Asked::Unknown(why),
         false => Asked::Models(models),
     }
 }
