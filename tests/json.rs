@@ -278,6 +278,10 @@ fn policies(runs: &mut Runs, home: &Home) {
         assert_eq!(runs.run(command, [STARTER], None, 0)[0]["valid"], true);
         assert_eq!(runs.run(command, [ROOT], None, 2)[0]["schema"], "foreseal.failure.v1");
     }
+    let diff = "foreseal policy diff OLD NEW --json";
+    assert_eq!(runs.run(diff, [STARTER, STARTER], None, 0)[0]["changes"], json!([]));
+    assert_ne!(runs.run(diff, [text(&author), STARTER.to_owned()], None, 0)[0]["changes"], json!([]));
+    runs.run(diff, [ROOT, STARTER], None, 2);
     let bad = home.path("bad");
     std::fs::create_dir_all(&bad).unwrap();
     std::fs::write(bad.join("a.cedar"), "permit").unwrap();

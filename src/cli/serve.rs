@@ -49,7 +49,7 @@ pub(super) fn run(arguments: Serve) -> Result<ExitCode, Failure> {
     }
     let (ledger, report) = open(&layout)?;
     log_opening(&ledger, &report);
-    let service = Service::new(Arc::new(ledger), config.public_log);
+    let service = with_solver(Service::new(Arc::new(ledger), config.public_log));
     let service = Arc::new(service.with_policy_authors(config.policy_authors.clone()));
     let ledger = Arc::clone(service.ledger());
     let ended = runtime()?.block_on(serve(&config, service, tls));
@@ -58,6 +58,20 @@ pub(super) fn run(arguments: Serve) -> Result<ExitCode, Failure> {
         end_poisoned(&ledger, true);
     }
     ended
+}
+
+/// With the solver that proves what bundles demand, where there is one.
+#[cfg(feature = "prove")]
+fn with_solver(service: Service) -> Service {
+    match super::solver::Cvc5::of_environment() {
+        Some(solver) => service.with_solver(Arc::new(solver)),
+        None => service,
+    }
+}
+
+#[cfg(not(feature = "prove"))]
+const fn with_solver(service: Service) -> Service {
+    service
 }
 
 /// The runtime of the service's front.
