@@ -294,6 +294,12 @@ fn policies(runs: &mut Runs, home: &Home) {
     let new = "foreseal policy new SENTENCE --json";
     runs.run(new, ["hold send_payment over 100", "--policies", STARTER], None, 0);
     runs.run(new, ["please do not", "--policies", STARTER], None, 2);
+    let eval = "foreseal policy eval --json";
+    let at = |path: &str| text(&Path::new(ROOT).join(path));
+    let runs_of_ours = at("examples/evaluation/office.jsonl");
+    let with = ["--traces".to_owned(), runs_of_ours, "--policies".to_owned(), at("policies/default")];
+    runs.run(eval, with.iter().cloned().chain(["--cases".to_owned()]), None, 0);
+    runs.run(eval, with.iter().map(|word| word.replace("office", "absent")), None, 2);
 }
 
 /// What verifiers hold against their keys: valid, proven invalid, undecided.

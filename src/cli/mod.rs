@@ -38,6 +38,12 @@ mod party;
 #[cfg(feature = "replay")]
 mod policy;
 #[cfg(feature = "replay")]
+mod policy_diff;
+#[cfg(feature = "server")]
+mod policy_eval;
+#[cfg(feature = "replay")]
+mod policy_prove;
+#[cfg(feature = "replay")]
 mod policy_replay;
 mod readers;
 #[cfg(feature = "remote")]
@@ -46,6 +52,8 @@ mod remote;
 mod replay;
 #[cfg(feature = "server")]
 mod serve;
+#[cfg(feature = "prove")]
+mod solver;
 #[cfg(feature = "server")]
 mod submit;
 #[cfg(feature = "server")]

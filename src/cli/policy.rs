@@ -54,6 +54,10 @@ pub(super) enum Policy {
     Replay(policy_replay::PolicyReplay),
     /// Say what the bundle in shadow would have decided, since it is
     ShadowReport(policy_replay::ShadowReport),
+    /// Prove what a bundle's rules hold on every call, or find a call on which they do not
+    Prove(super::policy_prove::Prove),
+    /// Say what a new bundle decides otherwise than an old one, and where that leads
+    Diff(super::policy_diff::Diff),
     /// Write a rule from a sentence: "hold send_money over 100 by finance for 15m"
     New {
         /// The sentence
@@ -66,6 +70,9 @@ pub(super) enum Policy {
         #[arg(long)]
         json: bool,
     },
+    /// Play recorded runs against a bundle: attacks stopped, benign work held, with intervals
+    #[cfg(feature = "server")]
+    Eval(super::policy_eval::Eval),
 }
 
 impl Policy {
@@ -75,7 +82,11 @@ impl Policy {
             Self::Validate { json, .. }
             | Self::Test { json, .. }
             | Self::Sign { json, .. }
-            | Self::New { json, .. } => *json,
+            | Self::New { json, .. }
+            | Self::Prove(super::policy_prove::Prove { json, .. })
+            | Self::Diff(super::policy_diff::Diff { json, .. }) => *json,
+            #[cfg(feature = "server")]
+            Self::Eval(what) => what.json,
             Self::Replay(what) => what.json(),
             Self::ShadowReport(what) => what.json(),
         }
@@ -161,7 +172,11 @@ pub(super) fn run(what: &Policy) -> Result<ExitCode, Failure> {
         Policy::Sign { directory, key, json } => sign(directory, key, *json),
         Policy::Replay(what) => policy_replay::run(what),
         Policy::ShadowReport(what) => policy_replay::shadow(what),
+        Policy::Prove(what) => super::policy_prove::run(what),
+        Policy::Diff(what) => super::policy_diff::run(what),
         Policy::New { sentence, directory, json } => new(&sentence.join(" "), directory, *json),
+        #[cfg(feature = "server")]
+        Policy::Eval(what) => super::policy_eval::run(what),
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender};
 use uuid::Uuid;
 
 use super::admin::Admin;
+use super::clock::Stopwatch;
 use super::committer::{EntryItem, Item, Reply, SealedLeaf, entry_room};
 use super::deciding::{self, Question, delta_of};
 use super::error::LedgerError;
@@ -224,7 +225,10 @@ impl Sequencer {
         };
         // Only for what would be sealed now: asking again for what is sealed gets the same answer at any time.
         let signer = self.check_window(&admitted, at)?;
+        let deciding = Stopwatch::start();
         let evaluated = self.evaluate(&admitted, signer.is_some(), at).ok_or(LedgerError::NotRegistered)?;
+        let took = u64::try_from(deciding.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.shared.measures.decide_us.observe(took);
         let made = self.make_intent(admitted, key, at, signer, &evaluated)?;
         Ok(Decided::New { made: Box::new(made), key, decision: evaluated.decision })
     }

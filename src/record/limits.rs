@@ -89,6 +89,8 @@ pub const SESSION_CALLS_MAX: usize = 256;
 pub const POLICY_BUNDLE_MAX_BYTES: usize = 1024 * 1024;
 /// Rules of one policy bundle.
 pub const POLICY_RULES_MAX: usize = 1_000;
+/// Seconds that all proofs of one bundle may take, at its activation or on the command line.
+pub const PROOFS_MAX_SECONDS: u64 = 300;
 /// Roles of one agent.
 pub const ROLES_MAX: usize = 64;
 /// How far the `created` of a signed intent may be from the service's clock, in milliseconds, either way.
@@ -261,6 +263,7 @@ pub const LIMITS: &[Limit] = &[
     ),
     limit("policy_bundle", POLICY_BUNDLE_MAX_BYTES, "bytes", "activation is refused"),
     limit("policy_rules", POLICY_RULES_MAX, "rules", "activation is refused"),
+    limit("policy_proofs", PROOFS_MAX_SECONDS as usize, "s", "what is not proven by then is unknown"),
     limit(
         "export_range",
         EXPORT_RANGE_MAX_ENTRIES,

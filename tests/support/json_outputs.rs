@@ -47,6 +47,11 @@ pub(crate) const OUTPUTS: &[Output] = &[
     output("foreseal policy replay DIR --json", "policy.replay", "what another bundle would have decided"),
     output("foreseal policy shadow-report DIR --json", "policy.replay", "the same of the bundle in shadow"),
     output("foreseal policy new SENTENCE --json", "policy.rule", "a rule"),
+    output(
+        "foreseal policy eval --json",
+        "policy.eval",
+        "attacks stopped and benign work held, over recorded runs",
+    ),
     output("foreseal bench --json", "bench", "each number beside its yardstick"),
 ];
 

@@ -189,6 +189,7 @@ impl Sessions {
             if !entry.may_run(number) {
                 continue;
             }
+            opened.spent = opened.spent.and(context.tools.spends(call));
             let step = steps.get(number).copied().flatten();
             if let (Some(step), Some(plan)) = (step, &mut opened.plan) {
                 plan.state.ran(step);

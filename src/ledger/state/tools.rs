@@ -79,6 +79,11 @@ impl ToolsOf<'_> {
         }
     }
 
+    /// What a call spends, in ten-thousandths; `None` where that is not known.
+    pub(super) fn spends(&self, call: &Call) -> Option<i64> {
+        self.tools.get(&action_id(&call.server, &call.tool))?.spends(&call.args)
+    }
+
     /// Whether a tool brings something into the session: one that is not registered may.
     pub(super) fn reads(&self, server: &str, tool: &str) -> bool {
         let known = self.tools.get(&action_id(server, tool));
