@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use super::cases::{self, Case};
 use super::fault::{BundleError, Fault, FaultKind, Place, Warning};
 use super::manifest::{self, Manifest};
+use super::named::{self, NamedSignals};
 use super::rule::{self, Rule};
 use super::scope;
 use super::tools::{self, Tool};
@@ -33,6 +34,8 @@ pub struct Bundle {
     pub(super) tools: BTreeMap<String, Tool>,
     pub(super) rules: BTreeMap<String, Rule>,
     manifest: Manifest,
+    /// Where it has a `signals.json`.
+    pub(super) named: Option<NamedSignals>,
     pub(super) cases: Vec<Case>,
     warnings: Vec<Warning>,
 }
@@ -45,8 +48,8 @@ impl Bundle {
     /// Files of a bundle.
     pub const MOST_FILES: usize = 256;
 
-    /// Reads and validates the files of a bundle, by path: `*.cedar`, `tools.json`, `manifest.json`, `signature.json`
-    /// and `tests/*.json`. No file at all is a bundle that denies everything. Its tests are read, not run: see
+    /// Reads and validates the files of a bundle, by path: `*.cedar`, `tools.json`, `signals.json`, `manifest.json`,
+    /// `signature.json` and `tests/*.json`. No file at all is a bundle that denies everything. Its tests are read, not run: see
     /// [`Engine::run_tests`](super::Engine::run_tests).
     ///
     /// # Errors
@@ -87,6 +90,7 @@ impl Bundle {
         let mut bundle = Self::read(files, &texts, form)?;
         let mut warnings = Vec::new();
         refuse(validate(&texts, &bundle.schema, &bundle.tools, &bundle.rules, &mut warnings))?;
+        refuse(lint::unknown_signals(bundle.rules.values(), bundle.named.as_ref()))?;
         warnings.extend(bundle.rules.values().flat_map(|rule| lint::look(rule, &bundle.tools)));
         warnings.sort_by(|a, b| (&a.place, &a.message).cmp(&(&b.place, &b.message)));
         bundle.warnings = warnings;
@@ -112,6 +116,13 @@ impl Bundle {
         for (file, text) in texts.iter().filter(|(file, _)| file.ends_with(RULES)) {
             rule::read(file, text, &mut rules, &mut faults);
         }
+        let named = match texts.get(named::FILE).map(|text| named::read(text)).transpose() {
+            Ok(named) => named,
+            Err(wrong) => {
+                faults.extend(wrong);
+                None
+            }
+        };
         let manifest = match manifest::read(files, texts.get(manifest::FILE).copied()) {
             Ok(manifest) => manifest,
             Err(fault) => {
@@ -129,12 +140,12 @@ impl Bundle {
             faults.push(Fault::new(FaultKind::Limit, message, hint));
         }
         refuse(faults)?;
-        let schema = schema::generate(form, &tools).map_err(|message| {
+        let schema = schema::generate(form, &tools, named.is_some()).map_err(|message| {
             let hint = "rename what Cedar refuses in tools.json";
             Fault::new(FaultKind::Tools, message, hint).at(Place::file(tools::FILE))
         })?;
         let digest = digest(files.iter().map(|(name, content)| (name.as_str(), content.as_slice())));
-        Ok(Self { digest, form, schema, tools, rules, manifest, cases, warnings: Vec::new() })
+        Ok(Self { digest, form, schema, tools, rules, manifest, named, cases, warnings: Vec::new() })
     }
 
     /// Rules as they are, valid or not: how the engine behaves must not hang on validation.
@@ -211,7 +222,7 @@ fn texts(files: &BTreeMap<String, Vec<u8>>) -> Result<BTreeMap<&str, &str>, Bund
     let mut faults = Vec::new();
     for (name, content) in files {
         if !is_file_name(name) {
-            let hint = "a bundle holds *.cedar, tools.json, manifest.json, signature.json and tests/*.json only, named \
+            let hint = "a bundle holds *.cedar, tools.json, signals.json, manifest.json, signature.json and tests/*.json only, named \
                         with letters, digits, and . _ -; move the file elsewhere";
             faults.push(Fault::new(FaultKind::FileName, "not a policy file", hint).at(Place::file(name)));
             continue;
@@ -240,7 +251,7 @@ fn is_file_name(path: &str) -> bool {
         Some(name) => plain(name) && stem(name, ".json"),
         None => {
             plain(path)
-                && (stem(path, RULES) || [tools::FILE, manifest::FILE, manifest::SIGNATURE].contains(&path))
+                && (stem(path, RULES) || [tools::FILE, named::FILE, manifest::FILE, manifest::SIGNATURE].contains(&path))
         }
     }
 }

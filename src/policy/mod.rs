@@ -33,6 +33,7 @@ mod labels;
 mod lint;
 mod manifest;
 mod mention;
+mod named;
 mod plan;
 pub mod provenance;
 mod request;
