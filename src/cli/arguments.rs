@@ -54,6 +54,10 @@ pub(super) enum Command {
     #[cfg(feature = "replay")]
     #[command(subcommand)]
     Policy(Policy),
+    /// Bring tools into a registry, say what is unsaid about them, look for attacks among them; offline
+    #[cfg(feature = "replay")]
+    #[command(subcommand)]
+    Tool(super::tool::Tool),
     /// See it work: an embedded ledger, example agents, receipts verified, a flipped byte caught
     #[cfg(feature = "server")]
     Demo(Demo),
@@ -100,9 +104,12 @@ impl Command {
             Self::Policy(
                 Policy::Validate { json, .. }
                 | Policy::Test { json, .. }
+                | Policy::Import(super::policy_import::Import { json, .. })
                 | Policy::Sign { json, .. }
                 | Policy::New { json, .. },
             ) => *json,
+            #[cfg(feature = "replay")]
+            Self::Tool(what) => what.json(),
             #[cfg(not(feature = "server"))]
             Self::Export(Export { what: None }) => false,
             #[cfg(feature = "server")]
@@ -137,6 +144,8 @@ pub(super) enum Policy {
         #[arg(long)]
         json: bool,
     },
+    /// Carry another system's policy over into a bundle, and say what could not be carried over
+    Import(super::policy_import::Import),
     /// Sign a bundle whose manifest names your key; prints the public key
     Sign {
         /// The bundle; its signature.json is written

@@ -37,6 +37,8 @@ mod output;
 mod party;
 #[cfg(feature = "replay")]
 mod policy;
+#[cfg(feature = "replay")]
+mod policy_import;
 mod readers;
 #[cfg(feature = "remote")]
 mod remote;
@@ -46,6 +48,8 @@ mod serve;
 mod submit;
 #[cfg(feature = "server")]
 mod tls;
+#[cfg(feature = "replay")]
+mod tool;
 mod verify;
 
 use std::process::ExitCode;
@@ -86,6 +90,8 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Export(what) => export::run(&what),
         #[cfg(feature = "replay")]
         Command::Policy(what) => policy::run(&what),
+        #[cfg(feature = "replay")]
+        Command::Tool(what) => tool::run(&what),
         #[cfg(feature = "server")]
         Command::Init(what) => init::run(&what),
         #[cfg(feature = "server")]

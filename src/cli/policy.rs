@@ -90,6 +90,7 @@ pub(super) fn run(what: &Policy) -> Result<ExitCode, Failure> {
             }
             Ok(finish(&report, *json, "all tests pass"))
         }
+        Policy::Import(what) => super::policy_import::run(what),
         Policy::Sign { directory, key, json } => sign(directory, key, *json),
         Policy::New { sentence, directory, json } => new(&sentence.join(" "), directory, *json),
     }

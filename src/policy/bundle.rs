@@ -251,7 +251,8 @@ fn is_file_name(path: &str) -> bool {
         Some(name) => plain(name) && stem(name, ".json"),
         None => {
             plain(path)
-                && (stem(path, RULES) || [tools::FILE, named::FILE, manifest::FILE, manifest::SIGNATURE].contains(&path))
+                && (stem(path, RULES)
+                    || [tools::FILE, named::FILE, manifest::FILE, manifest::SIGNATURE].contains(&path))
         }
     }
 }

@@ -106,7 +106,8 @@ pub(super) fn read(text: &str) -> Result<NamedSignals, Vec<Fault>> {
     for declared in file.signals {
         let place = line_of(text, &declared.name);
         let fault = |(message, hint): Wrong| {
-            Fault::new(FaultKind::Signals, format!("signal {:.80?}: {message}", declared.name), hint).at(place)
+            Fault::new(FaultKind::Signals, format!("signal {:.80?}: {message}", declared.name), hint)
+                .at(place)
         };
         let checked = match names.insert(declared.name.clone()) {
             true => declared.check(),

@@ -38,6 +38,17 @@ enum Open {
 /// One YAML document whose scalars are texts (`~`, `null` and nothing are null): no anchors, aliases, tags, and no key
 /// twice.
 fn yaml(text: &str) -> Option<Value> {
+    yaml_with(text, &scalar)
+}
+
+/// The same, where somebody else says what a scalar is: its text, and whether it stands there without quotes. The parser
+/// is not ours: what would be a panic in it is a text that cannot be read.
+pub(in crate::policy) fn read_yaml(text: &str, scalar: &dyn Fn(&str, bool) -> Value) -> Option<Value> {
+    let scalar = |text: &str, style: ScalarStyle| scalar(text, style == ScalarStyle::Plain);
+    catch_unwind(AssertUnwindSafe(|| yaml_with(text, &scalar))).unwrap_or_default()
+}
+
+fn yaml_with(text: &str, scalar: &dyn Fn(&str, ScalarStyle) -> Value) -> Option<Value> {
     let mut open: Vec<Open> = Vec::new();
     let mut whole = None;
     let mut count = 0_usize;

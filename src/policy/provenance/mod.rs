@@ -22,7 +22,7 @@
 
 mod arguments;
 mod decode;
-mod dump;
+pub(super) mod dump;
 mod fingerprint;
 mod grounding;
 mod internet;
