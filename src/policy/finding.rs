@@ -1,6 +1,9 @@
 //! What a look at tools finds: `tool lint`, `tool import` and `tool scan` say it in one form.
 
 use serde::Serialize;
+use serde_json::Value;
+
+use super::signals::of_call;
 
 /// How much a finding matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -101,8 +104,22 @@ pub fn shown(text: &str) -> String {
     out
 }
 
-/// The part of a text around a place in it, as [`shown`].
-pub(super) fn shown_around(text: &str, from: usize) -> String {
+/// A text to be quoted, as [`shown`]; none where there is a secret in it.
+pub(super) fn quoted(text: &str) -> Option<String> {
+    quoted_around(text, 0)
+}
+
+/// The part of a text around a place in it, as [`quoted`].
+pub(super) fn quoted_around(text: &str, from: usize) -> Option<String> {
+    (!has_secret(text)).then(|| shown_around(text, from))
+}
+
+/// Is there something in it that the detectors take for a secret?
+pub(super) fn has_secret(text: &str) -> bool {
+    of_call(&Value::from(text), &[]).classes.iter().any(|class| class.starts_with("secret-"))
+}
+
+fn shown_around(text: &str, from: usize) -> String {
     const BEFORE: usize = 40;
     let head = text.get(..from).unwrap_or_default();
     let start = head.char_indices().rev().nth(BEFORE.saturating_sub(1)).map_or(0, |(at, _)| at);

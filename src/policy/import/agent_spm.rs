@@ -126,7 +126,7 @@ impl Reading {
                 ("environment", Value::String(text)) => {
                     let is = format!("context.environment == {}", literal(text));
                     tests.push(Test {
-                        over: Expr::Cedar(format!("(!(context has environment) || {is})")),
+                        over: Expr::Cedar(format!("(if context has environment then {is} else true)")),
                         under: Expr::Cedar(format!("(context has environment && {is})")),
                     });
                 }

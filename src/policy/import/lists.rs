@@ -312,7 +312,7 @@ impl Reading {
             let Value::String(name) = &value else { return None };
             let is = format!("context.environment == {}", literal(name));
             let test = Test {
-                over: Expr::Cedar(format!("(!(context has environment) || {is})")),
+                over: Expr::Cedar(format!("(if context has environment then {is} else true)")),
                 under: Expr::Cedar(format!("(context has environment && {is})")),
             };
             return match operator {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::policy::finding::{member, shown};
+use crate::policy::finding::{member, quoted, shown};
 
 /// Changes that are told one by one.
 const TOLD: usize = 20;
@@ -46,10 +46,14 @@ fn names<'a>(old: &'a Map<String, Value>, new: &'a Map<String, Value>) -> impl I
     names.into_iter().rev()
 }
 
+fn withheld() -> String {
+    "(something with a secret in it)".to_owned()
+}
+
 fn said(value: &Value) -> String {
     match value {
-        Value::String(text) => format!("\"{}\"", shown(text)),
-        value => shown(&value.to_string()),
+        Value::String(text) => quoted(text).map_or_else(withheld, |text| format!("\"{text}\"")),
+        value => quoted(&value.to_string()).unwrap_or_else(withheld),
     }
 }
 

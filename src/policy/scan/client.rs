@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::started::{is_loopback, package, secret_in_url};
 use super::{Finding, Place, Severity, Source, Threat};
-use crate::policy::finding::{member, shown};
+use crate::policy::finding::{has_secret, member, quoted, shown};
 use crate::policy::provenance::Pattern;
 use crate::policy::registry::parts;
 use crate::policy::signals::{Language, Parse, of_call};
@@ -101,7 +101,7 @@ impl Look<'_> {
             let message = "the program lies where every user of the machine may write".to_owned();
             let found =
                 self.found(path, "writable-program", Severity::High, message, "install it somewhere else");
-            findings.push(Finding { excerpt: Some(shown(first)), ..found });
+            findings.push(Finding { excerpt: quoted(first), ..found });
         }
         if matches!(is(first), "docker" | "podman" | "nerdctl") {
             findings.extend(self.of_container(rest));
@@ -213,7 +213,7 @@ impl Look<'_> {
                 None => (i.checked_sub(1).and_then(|i| args.get(i)).copied().unwrap_or_default(), Some(*arg)),
             };
             let named = name.starts_with('-') && is_secret_name(name);
-            let shaped = classes(arg);
+            let shaped = has_secret(arg);
             if (named && value.is_some_and(|value| is_literal(value) && !value.starts_with('-'))) || shaped {
                 findings.push(
                     self.secret(&at, "among its arguments, which every process of the machine can read"),
@@ -263,7 +263,7 @@ impl Look<'_> {
             let at = member(&format!("/{of}"), name);
             let is_auth = of != "env" && name.eq_ignore_ascii_case("authorization");
             let bare = value.split_once(' ').map_or(value, |(_, rest)| if is_auth { rest } else { value });
-            if is_literal(bare) && (is_auth || is_secret_name(name) || classes(value)) {
+            if is_literal(bare) && (is_auth || is_secret_name(name) || has_secret(value)) {
                 findings.push(self.secret(&at, "in the configuration"));
             }
             let loads = [
@@ -281,7 +281,7 @@ impl Look<'_> {
                 let message = format!("{} makes the program load other code", shown(name));
                 let hint = "leave it out, and install what the server needs";
                 let found = self.found(&at, "loads-other-code", Severity::High, message, hint);
-                findings.push(Finding { excerpt: (!classes(value)).then(|| shown(value)), ..found });
+                findings.push(Finding { excerpt: (!has_secret(value)).then(|| shown(value)), ..found });
             }
             let off = ["NODE_TLS_REJECT_UNAUTHORIZED", "PYTHONHTTPSVERIFY", "GIT_SSL_NO_VERIFY"];
             if of == "env" && off.contains(&name.as_str()) {
@@ -320,8 +320,4 @@ fn is_literal(value: &str) -> bool {
         && !lower.contains("${")
         && !stands_for.iter().any(|prefix| lower.starts_with(prefix))
         && !matches!(lower.as_str(), "changeme" | "placeholder" | "example" | "insert-here")
-}
-
-fn classes(text: &str) -> bool {
-    of_call(&Value::from(text), &[]).classes.iter().any(|class| class.starts_with("secret-"))
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use unicode_security::confusable_detection::skeleton;
 
 use super::{Finding, Place, Severity, Source, Threat};
-use crate::policy::finding::{member, shown, shown_around};
+use crate::policy::finding::{member, quoted_around, shown};
 use crate::policy::registry::{Listed, differences};
 use crate::policy::tools::action_id;
 
@@ -141,7 +141,7 @@ pub(super) fn mentions(tools: &[Known<'_>]) -> Vec<Finding> {
                         message,
                         hint,
                     );
-                    findings.push(Finding { excerpt: Some(shown_around(text, start)), ..found });
+                    findings.push(Finding { excerpt: quoted_around(text, start), ..found });
                 }
                 _ => {}
             }

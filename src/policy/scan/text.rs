@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::phrase::phrases;
 use super::{Finding, Place, Severity, Threat};
-use crate::policy::finding::{member, shown, shown_around};
+use crate::policy::finding::{member, quoted, quoted_around};
 use crate::policy::registry::Listed;
 use crate::policy::signals::{Signals, of_call};
 
@@ -46,7 +46,7 @@ fn of_text(place: &Place<'_>, at: &str, text: &str, given: bool) -> Vec<Finding>
     for (phrase, start) in phrases(text) {
         let severity = if given { phrase.severity.max(Severity::High) } else { phrase.severity };
         let found = place.found(at, phrase.rule, phrase.threat, severity, phrase.message, phrase.hint);
-        findings.push(Finding { excerpt: Some(shown_around(text, start)), ..found });
+        findings.push(Finding { excerpt: quoted_around(text, start), ..found });
     }
     if signals.instructions {
         let (threat, severity) = match given {
@@ -55,12 +55,12 @@ fn of_text(place: &Place<'_>, at: &str, text: &str, given: bool) -> Vec<Finding>
         };
         let message = if given { "a value that gives orders" } else { "text that gives orders" };
         let found = place.found(at, "gives-orders", threat, severity, message, read);
-        findings.push(Finding { excerpt: Some(shown(text)), ..found });
+        findings.push(Finding { excerpt: quoted(text), ..found });
     }
     if signals.encoded {
         let message = "something readable, or much of something, under an encoding";
         let found = place.found(at, "encoded-text", Threat::HiddenInstruction, Severity::High, message, read);
-        findings.push(Finding { excerpt: Some(shown(text)), ..found });
+        findings.push(Finding { excerpt: quoted(text), ..found });
     }
     let secrets: Vec<&str> =
         signals.classes.iter().map(String::as_str).filter(|class| class.starts_with("secret-")).collect();
@@ -109,5 +109,5 @@ fn hidden(place: &Place<'_>, at: &str, text: &str, signals: &Signals) -> Vec<Fin
             hint,
         ));
     }
-    findings.into_iter().map(|found| Finding { excerpt: Some(shown(text)), ..found }).collect()
+    findings.into_iter().map(|found| Finding { excerpt: quoted(text), ..found }).collect()
 }
