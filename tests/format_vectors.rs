@@ -147,7 +147,7 @@ fn entries_are_read_as_these_bytes_and_written_as_them() {
         }
         understood += usize::from(!matches!(entry, Entry::Unknown { .. }));
     }
-    assert_eq!(understood, 22);
+    assert_eq!(understood, 30);
     for case in list(&v, "/refused") {
         let bytes = text(case, "/entry").as_bytes();
         assert!(Entry::parse(bytes).is_err(), "{} was taken", text(case, "/about"));
@@ -203,9 +203,23 @@ fn records_are_committed_to_and_folded() {
         assert_eq!(registry.holder(token(4)), application, "leaf {index}");
         let server = (15..20).contains(&index).then_some(Holder::ToolServer(15));
         assert_eq!(registry.holder(token(5)), server, "leaf {index}");
+        let decides = [(1, 1), (23, 23), (25, 25), (26, 26)].iter().rev().find(|(from, _)| index >= *from);
+        assert_eq!(registry.policy().map(|policy| policy.index), decides.map(|(_, at)| *at), "leaf {index}");
+        let watches = match index {
+            22..24 => Some(22),
+            24 => Some(24),
+            27..29 => Some(27),
+            _ => None,
+        };
+        assert_eq!(registry.shadow().map(|policy| policy.index), watches, "leaf {index}");
+        assert_eq!(state.chain.shadow(), watches, "leaf {index}");
     }
     assert_eq!(state.registry.agent(2).unwrap().roles, ["mail", "support"], "sorted when folded");
-    assert_eq!(state.registry.policy().unwrap().digest, text(&v, "/bundle/digest"));
+    assert_eq!(state.registry.policy().unwrap().digest, text(&v, "/bundle/digest"), "restored");
+    assert_eq!(
+        state.registry.policies().map(|policy| policy.index).collect::<Vec<_>>(),
+        [1, 22, 23, 24, 25, 26, 27, 29]
+    );
 }
 
 #[cfg(feature = "replay")]

@@ -55,7 +55,7 @@ fn ledger() -> FaultyDisk {
         let operator = Caller::Operator(0);
         let rules = b"@id(\"all\") permit (principal, action, resource);".to_vec();
         let bundle = BTreeMap::from([("all.cedar".to_owned(), rules)]);
-        service.activate_policy(&operator, bundle).await.unwrap();
+        service.activate_policy(&operator, bundle, None).await.unwrap();
         let new = NewAgent { name: "bot".into(), roles: vec!["r".into()], public_key: None };
         let token = service.register_agent(&operator, new).await.unwrap().token.unwrap();
         let caller = service.authenticate(Some(&token)).unwrap();

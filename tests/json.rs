@@ -265,7 +265,7 @@ fn parties(runs: &mut Runs, server: &Server, token: &str, intent: &Value) {
     let turns = format!("/v1/sessions/{}/turns", opened.json()["id"].as_str().unwrap());
     assert_eq!(shop.post(&turns, json!({"words": ["Well?"]}).to_string()).status, 201);
     let outcome = json!({"call": "c1", "status": "ok", "result": 12}).to_string();
-    let reported = bank.post(&format!("/v1/intents/{}/outcomes", intent["id"].as_str().unwrap()), outcome);
+    let reported = bank.post(format!("/v1/intents/{}/outcomes", intent["id"].as_str().unwrap()), outcome);
     assert_eq!(reported.status, 201, "{}", reported.text());
 }
 
@@ -293,6 +293,12 @@ fn policies(runs: &mut Runs, home: &Home) {
     let new = "foreseal policy new SENTENCE --json";
     runs.run(new, ["hold send_payment over 100", "--policies", STARTER], None, 0);
     runs.run(new, ["please do not", "--policies", STARTER], None, 2);
+    let eval = "foreseal policy eval --json";
+    let at = |path: &str| text(&Path::new(ROOT).join(path));
+    let runs_of_ours = at("examples/evaluation/office.jsonl");
+    let with = ["--traces".to_owned(), runs_of_ours, "--policies".to_owned(), at("policies/default")];
+    runs.run(eval, with.iter().cloned().chain(["--cases".to_owned()]), None, 0);
+    runs.run(eval, with.iter().map(|word| word.replace("office", "absent")), None, 2);
 }
 
 /// Tools before they are part of a policy, and other systems' policies.

@@ -19,7 +19,7 @@ use std::path::Path;
 use foreseal::policy::provenance::{FingerprintKey, Memory};
 use foreseal::policy::{
     AgentFacts, Bundle, CallView, Claimed, DecideInput, Engine, Evaluated, FactsForm, FaultKind, Knowledge,
-    Plan, PlanState, PlanView, RequestError, SessionFacts, Standing,
+    Plan, PlanState, PlanView, RequestError, SessionFacts, Spent, Standing,
 };
 use foreseal::record::decision::{Condition, Outcome};
 use proptest::prelude::*;
@@ -31,7 +31,7 @@ const TOOLS: &str = r#"{"tools": [
      "to": {"type": "array", "items": {"type": "string"}}, "cc": {"type": "array", "items": {"type": "string"}},
      "reply_to": {"type": "string"}, "body": {"type": "string"}, "size": {"type": "number"}, "copies": {"type": "integer"}}},
    "destinations": [{"at": "/to/*", "type": "email"}, {"at": "/cc/*", "type": "email"}, {"at": "/reply_to", "type": "email"}],
-   "payload": ["/body"]},
+   "payload": ["/body"], "amount": "/size"},
   {"server": "mail", "name": "read", "groups": ["read"], "destinations": [],
    "input": {"type": "object", "properties": {"folder": {"type": "string"}}},
    "output": {"untrusted": true, "authoritative": [{"at": "/contacts/*", "type": "email"}]}},
@@ -110,6 +110,39 @@ fn replays(engine: &Engine, evaluated: &Evaluated) {
 
 fn rules_of(evaluated: &Evaluated) -> Vec<&str> {
     evaluated.decision.reasons.iter().map(|reason| reason.rule.as_str()).collect()
+}
+
+/// What the schema demands and is not there, or does not know and is there, may go anywhere.
+#[test]
+fn what_the_schema_does_not_explain_is_ungrounded() {
+    let engine = with_permit("");
+    for (args, destinations, ungrounded) in [
+        (json!({ "to": ["bob@shop.example"] }), "grounded", json!([])),
+        (json!({ "to": ["bob@shop.example"], "cc": [], "reply_to": null }), "grounded", json!([])),
+        (json!({ "cc": ["bob@shop.example"] }), "ungrounded", json!(["/to/*"])),
+        (json!({ "to": [], "cc": ["bob@shop.example"] }), "ungrounded", json!(["/to/*"])),
+        (json!({ "to": [""] }), "ungrounded", json!(["/to/*"])),
+        (json!({ "to": ["bob@shop.example"], "bcc": ["bob@shop.example"] }), "ungrounded", json!([""])),
+        (json!({ "to": ["bob@shop.example"], "TO": [] }), "ungrounded", json!([""])),
+        (json!({ "to": ["eve@shop.example"], "reply_to": 7 }), "ungrounded", json!(["/reply_to", "/to/*"])),
+    ] {
+        let asked = Asked { words: "mail bob@shop.example", ..Asked::send(args.clone()) };
+        let context = asked.by(&engine).value("/requests/0").unwrap()["context"].take();
+        let grounding = &context["grounding"]["record"];
+        assert_eq!(grounding["destinations"], destinations, "{args}");
+        assert_eq!(grounding["ungrounded"], ungrounded, "{args}");
+        assert_eq!(grounding["user_only"], destinations == "grounded", "{args}");
+    }
+    // A tool of which no schema is known has no arguments that it does not know; one that nobody labelled is ungrounded.
+    let of = |server, tool, args: Value| {
+        let context =
+            Asked::one(server, tool, args).by(&engine).value("/requests/0").unwrap()["context"].take();
+        context["grounding"]["record"]["destinations"].take()
+    };
+    assert_eq!(of("crm", "look", json!({ "at": "x" })), "none");
+    assert_eq!(of("mail", "read", json!({ "folder": "in" })), "none");
+    assert_eq!(of("mail", "read", json!({ "path": "in" })), "ungrounded");
+    assert_eq!(of("web", "get", json!({})), "ungrounded");
 }
 
 const FORBIDS: [(&str, Outcome); 4] = [
@@ -391,6 +424,42 @@ fn calls_that_stand_alone_run_alone_and_stop_what_comes_after_them() {
         let calls = vec![call("a", json!({"to": []}), &after[1..]), call("b", json!({"to": []}), &["a"])];
         let asked = Asked { calls, atomic: false, words: "", session: SessionFacts::default() };
         assert_eq!(rules_of(&asked.by(&engine)), ["request_invalid"]);
+    }
+}
+
+/// A budget holds over the whole intent and the session before it; what cannot be counted is over it.
+#[test]
+fn a_budget_counts_every_call_and_is_over_where_it_cannot_count() {
+    let engine = with_permit(
+        r#"@id("budget") @outcome("hold") forbid (principal, action, resource)
+           unless { !context.spend.unknown && context.spend.total.lessThanOrEqual(decimal("10.0")) };"#,
+    );
+    let send = |id, size: Value| (id, "mail", "send", json!({"to": [], "size": size}), Vec::new());
+    let read = || ("r", "mail", "read", json!({}), Vec::new());
+    let spent = |total, unknown| SessionFacts {
+        opened: true,
+        spent: Spent { total, unknown },
+        ..SessionFacts::default()
+    };
+    let opened = spent(0, false);
+    for (calls, session, outcome) in [
+        (vec![send("a", json!(10))], &opened, Outcome::Allow),
+        (vec![send("a", json!(10.0001))], &opened, Outcome::Hold),
+        (vec![send("a", json!(6)), send("b", json!(4))], &opened, Outcome::Allow),
+        (vec![send("a", json!(6)), send("b", json!(4.5))], &opened, Outcome::Hold),
+        (vec![read(), send("b", json!(0))], &opened, Outcome::Allow),
+        (vec![send("a", json!(1))], &spent(90_000, false), Outcome::Allow),
+        (vec![send("a", json!(1))], &spent(90_001, false), Outcome::Hold),
+        (vec![send("a", json!(1))], &spent(0, true), Outcome::Hold),
+        (vec![send("a", json!(1))], &SessionFacts::default(), Outcome::Hold),
+        (vec![send("a", json!("1"))], &opened, Outcome::Hold),
+        (vec![send("a", json!(-1))], &opened, Outcome::Hold),
+        (vec![send("a", json!(0.00001))], &opened, Outcome::Hold),
+        (vec![send("a", json!(922_337_203_685_477_u64)), send("b", json!(1))], &opened, Outcome::Hold),
+        (vec![("x", "mail", "unheard-of", json!({}), Vec::new())], &opened, Outcome::Deny),
+    ] {
+        let asked = Asked { calls, atomic: true, words: "", session: session.clone() };
+        assert_eq!(asked.by(&engine).decision.outcome, outcome, "{:?} {session:?}", asked.calls);
     }
 }
 

@@ -68,12 +68,18 @@ def policy(body):
     body["files"] = POLICY
 
 
+def rollback(body):
+    """What there is to go back to cannot be drawn; what decides may always be named again."""
+    body.pop("to", None)
+
+
 REPAIRS = {
     "POST /v1/intents": intent,
     "POST /v1/agents": agent,
     "POST /v1/agents/{name}/rotate": agent,
     "POST /v1/exports": export,
     "POST /v1/policies": policy,
+    "POST /v1/policies/rollback": rollback,
     "POST /v1/sessions": session,
     "POST /v1/sessions/{id}/turns": turn,
 }

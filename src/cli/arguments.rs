@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+#[cfg(feature = "replay")]
+use super::policy::Policy;
+
 /// Seals what an AI agent intends to do, and decides whether it may, before it does it.
 #[derive(Debug, Parser)]
 #[command(name = "foreseal", version, about, propagate_version = true)]
@@ -48,6 +51,9 @@ pub(super) enum Command {
     Inspect(Inspect),
     /// Check every byte of a data directory, with its keys
     Fsck(Fsck),
+    /// Derive every decision of a ledger again, without the service
+    #[cfg(feature = "replay")]
+    Replay(super::replay::Replay),
     /// Hand out a range of the log as one signed file, or the whole log as plain tiles
     Export(Export),
     /// Look at a policy bundle, run its tests, sign it, write a first rule; offline
@@ -101,13 +107,9 @@ impl Command {
             | Self::Fsck(Fsck { json, .. })
             | Self::Export(Export { what: Some(ExportWhat::Tiles(ExportTiles { json, .. })), .. }) => *json,
             #[cfg(feature = "replay")]
-            Self::Policy(
-                Policy::Validate { json, .. }
-                | Policy::Test { json, .. }
-                | Policy::Import(super::policy_import::Import { json, .. })
-                | Policy::Sign { json, .. }
-                | Policy::New { json, .. },
-            ) => *json,
+            Self::Replay(what) => what.json,
+            #[cfg(feature = "replay")]
+            Self::Policy(what) => what.json(),
             #[cfg(feature = "replay")]
             Self::Tool(what) => what.json(),
             #[cfg(not(feature = "server"))]
@@ -118,58 +120,6 @@ impl Command {
             Self::Serve(_) | Self::Demo(_) => false,
         }
     }
-}
-
-#[cfg(feature = "replay")]
-#[derive(Debug, Subcommand)]
-pub(super) enum Policy {
-    /// Say whether a bundle could become active, and what is wrong with it
-    Validate {
-        /// The bundle
-        #[arg(value_name = "DIR")]
-        directory: PathBuf,
-        /// The public key that it must be signed with (base64 of 32 bytes)
-        #[arg(long, value_name = "KEY")]
-        author_key: Option<String>,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Run the tests that a bundle brings along
-    Test {
-        /// The bundle
-        #[arg(value_name = "DIR")]
-        directory: PathBuf,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Carry another system's policy over into a bundle, and say what could not be carried over
-    Import(super::policy_import::Import),
-    /// Sign a bundle whose manifest names your key; prints the public key
-    Sign {
-        /// The bundle; its signature.json is written
-        #[arg(value_name = "DIR")]
-        directory: PathBuf,
-        /// Your secret key: a file of 32 bytes in base64
-        #[arg(long, value_name = "FILE")]
-        key: PathBuf,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Write a rule from a sentence: "hold send_money over 100 by finance for 15m"
-    New {
-        /// The sentence
-        #[arg(required = true)]
-        sentence: Vec<String>,
-        /// The bundle that the rule is for
-        #[arg(long = "policies", env = "FORESEAL_POLICIES", value_name = "DIR")]
-        directory: PathBuf,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
 }
 
 #[cfg(feature = "server")]

@@ -86,7 +86,7 @@ pub(super) fn trust(path: Option<&Path>) -> Result<Option<TrustPolicy>, Failure>
 pub(super) fn read_bundle(directory: &Path) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
     let mut files = BTreeMap::new();
     read_bundle_below(directory, "", &mut files).map_err(|error| {
-        let hint = "a policy bundle is a directory of *.cedar files, with tools.json, manifest.json and tests/ beside";
+        let hint = "--policies, and DIR after `policy`, take a bundle: a directory of *.cedar files, with tools.json, manifest.json and tests/ beside";
         Failure::new(format!("{}: {error}", directory.display()), hint)
     })?;
     Ok(files)

@@ -38,12 +38,24 @@ mod party;
 #[cfg(feature = "replay")]
 mod policy;
 #[cfg(feature = "replay")]
+mod policy_diff;
+#[cfg(feature = "server")]
+mod policy_eval;
+#[cfg(feature = "replay")]
 mod policy_import;
+#[cfg(feature = "replay")]
+mod policy_prove;
+#[cfg(feature = "replay")]
+mod policy_replay;
 mod readers;
 #[cfg(feature = "remote")]
 mod remote;
+#[cfg(feature = "replay")]
+mod replay;
 #[cfg(feature = "server")]
 mod serve;
+#[cfg(feature = "prove")]
+mod solver;
 #[cfg(feature = "server")]
 mod submit;
 #[cfg(feature = "server")]
@@ -88,6 +100,8 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Inspect(what) => inspect::run(&what),
         Command::Fsck(what) => fsck::run(&what),
         Command::Export(what) => export::run(&what),
+        #[cfg(feature = "replay")]
+        Command::Replay(what) => replay::run(&what),
         #[cfg(feature = "replay")]
         Command::Policy(what) => policy::run(&what),
         #[cfg(feature = "replay")]

@@ -1,18 +1,100 @@
 //! `foreseal policy …`: look at a bundle, run its tests, sign it, write a first rule. Offline; nothing is activated.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use clap::Subcommand;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::arguments::Policy;
-use super::files;
 use super::output::{self, Failure};
+use super::{files, policy_replay};
 use crate::disk::{FileMode, RealDisk, write_file_atomically};
 use crate::policy::{Bundle, Engine, Fault, FaultKind, author_key, rule_of, sign_bundle};
+
+/// What can be typed after `policy`.
+#[derive(Debug, Subcommand)]
+pub(super) enum Policy {
+    /// Say whether a bundle could become active, and what is wrong with it
+    Validate {
+        /// The bundle
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+        /// The public key that it must be signed with (base64 of 32 bytes)
+        #[arg(long, value_name = "KEY")]
+        author_key: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run the tests that a bundle brings along
+    Test {
+        /// The bundle
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Carry another system's policy over into a bundle, and say what could not be carried over
+    Import(super::policy_import::Import),
+    /// Sign a bundle whose manifest names your key; prints the public key
+    Sign {
+        /// The bundle; its signature.json is written
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+        /// Your secret key: a file of 32 bytes in base64
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say what another bundle would have decided, over sealed history
+    Replay(policy_replay::PolicyReplay),
+    /// Say what the bundle in shadow would have decided, since it is
+    ShadowReport(policy_replay::ShadowReport),
+    /// Prove what a bundle's rules hold on every call, or find a call on which they do not
+    Prove(super::policy_prove::Prove),
+    /// Say what a new bundle decides otherwise than an old one, and where that leads
+    Diff(super::policy_diff::Diff),
+    /// Write a rule from a sentence: "hold send_money over 100 by finance for 15m"
+    New {
+        /// The sentence
+        #[arg(required = true)]
+        sentence: Vec<String>,
+        /// The bundle that the rule is for
+        #[arg(long = "policies", env = "FORESEAL_POLICIES", value_name = "DIR")]
+        directory: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Play recorded runs against a bundle: attacks stopped, benign work held, with intervals
+    #[cfg(feature = "server")]
+    Eval(super::policy_eval::Eval),
+}
+
+impl Policy {
+    /// Whether JSON was asked for.
+    pub(super) fn json(&self) -> bool {
+        match self {
+            Self::Validate { json, .. }
+            | Self::Test { json, .. }
+            | Self::Import(super::policy_import::Import { json, .. })
+            | Self::Sign { json, .. }
+            | Self::New { json, .. }
+            | Self::Prove(super::policy_prove::Prove { json, .. })
+            | Self::Diff(super::policy_diff::Diff { json, .. }) => *json,
+            #[cfg(feature = "server")]
+            Self::Eval(what) => what.json,
+            Self::Replay(what) => what.json(),
+            Self::ShadowReport(what) => what.json(),
+        }
+    }
+}
 
 /// What `validate` and `test` say (`schemas/policy.schema.json`).
 #[derive(Debug, Default, Serialize)]
@@ -92,7 +174,13 @@ pub(super) fn run(what: &Policy) -> Result<ExitCode, Failure> {
         }
         Policy::Import(what) => super::policy_import::run(what),
         Policy::Sign { directory, key, json } => sign(directory, key, *json),
+        Policy::Replay(what) => policy_replay::run(what),
+        Policy::ShadowReport(what) => policy_replay::shadow(what),
+        Policy::Prove(what) => super::policy_prove::run(what),
+        Policy::Diff(what) => super::policy_diff::run(what),
         Policy::New { sentence, directory, json } => new(&sentence.join(" "), directory, *json),
+        #[cfg(feature = "server")]
+        Policy::Eval(what) => super::policy_eval::run(what),
     }
 }
 

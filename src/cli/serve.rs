@@ -237,7 +237,7 @@ pub(super) async fn activate(service: &Service, files: BTreeMap<String, Vec<u8>>
     for text in warnings.unwrap_or_default() {
         tracing::warn!(policy = text);
     }
-    let active = service.activate_policy(&Caller::Operator(0), files).await.map_err(|error| {
+    let active = service.activate_policy(&Caller::Operator(0), files, None).await.map_err(|error| {
         Failure::new(
             error.to_string(),
             error.hint.unwrap_or("correct the bundle; the active policy is untouched"),

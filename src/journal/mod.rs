@@ -50,7 +50,7 @@ pub use frame::{
 };
 pub use parse::{FrameHeader, FrameView, PayloadView};
 pub use prepare::Preparation;
-pub use read::{Frames, SegmentReader, frames_from, read_frame_at};
+pub use read::{Frames, SegmentReader, damaged_frame_at, frames_from, read_frame_at};
 pub use recover::{Recovered, Resume, TruncatedTail, VisitError, recover};
 pub use segment::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, segment_file_name};
 pub use segmented::{JournalOptions, PreparationCounts, SegmentedJournal};

@@ -81,6 +81,14 @@ pub fn read_frame_at(disk: &dyn Disk, dir: &Path, at: Position) -> Result<FrameV
     }
 }
 
+/// The parts of the frame that begins at `at`, whose body is not what its checksum says: to find out which of them was
+/// changed. Nothing in it is to be believed. `None` where its parts cannot be told apart.
+#[must_use]
+pub fn damaged_frame_at(disk: &dyn Disk, dir: &Path, at: Position) -> Option<FrameView> {
+    check_place(at).ok()?;
+    Segment::open(disk, dir, at.segment).ok()?.damaged_at(at.offset)
+}
+
 fn check_place(at: Position) -> Result<(), ReadError> {
     if at.offset.is_multiple_of(FRAME_ALIGNMENT) { Ok(()) } else { Err(ReadError::NotThere(at)) }
 }

@@ -176,6 +176,17 @@ impl Segment {
         }
     }
 
+    /// The parts of a frame whose body is not what its checksum says.
+    pub(super) fn damaged_at(&self, offset: u64) -> Option<FrameView> {
+        let at = Position { segment: self.number, offset };
+        let mut bytes = vec![0; BLOCK];
+        self.read(&mut bytes, offset).ok()?;
+        let total = FrameHeader::parse(&bytes, at).ok()?.padded_len()?;
+        bytes.resize(total, 0);
+        self.read(&mut bytes, offset).ok()?;
+        FrameView::parse_damaged(bytes, at).ok()
+    }
+
     /// Whether a write that was cut short can have left these bytes. Frames go into space that was zeros, in
     /// whole sectors: so a torn frame shows at least one sector of zeros where it should have bytes. Bytes
     /// without one, or with sound checksums and wrong contents, were changed afterwards.

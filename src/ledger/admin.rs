@@ -16,7 +16,7 @@ use super::sequencer::{Made, Sequencer, new_id};
 use super::state::{CredentialDigest, PartyKind};
 use crate::evidence::bundle::Scope;
 use crate::merkle::Hash;
-use crate::policy::Engine;
+use crate::policy::{Bundle, Engine};
 use crate::record::canonical::to_jcs;
 use crate::record::entry::{
     AgentEntry, AgentKind, ApplicationEntry, ApplicationKind, ENTRY_VERSION, Entry, Operation, OperatorEntry,
@@ -97,11 +97,15 @@ pub enum Change {
     ActivatePolicy {
         /// The bundle, ready to decide.
         engine: Arc<Engine>,
-        /// Its files.
-        files: BTreeMap<String, Vec<u8>>,
-        /// Who stands for it.
-        author: String,
+        /// What is sealed of it.
+        bundle: NewPolicy,
+        /// Leaf index of the earlier entry whose bundle it is, if this is a rollback.
+        restores: Option<u64>,
     },
+    /// Makes a bundle watch, in place of the one that watches.
+    ShadowPolicy(NewPolicy),
+    /// Ends the watching.
+    WithdrawShadow,
     /// Announces the key that signs bundles from here on.
     AnnounceBundleKey {
         /// The public key.
@@ -114,6 +118,36 @@ pub enum Change {
         /// What is shown of it.
         record: serde_json::Value,
     },
+}
+
+/// A bundle, as it is sealed.
+pub struct NewPolicy {
+    /// Its files.
+    pub files: BTreeMap<String, Vec<u8>>,
+    /// Who stands for it.
+    pub author: String,
+    /// Its digest, hex.
+    pub digest: String,
+    /// Number of rules.
+    pub rules: u32,
+}
+
+impl NewPolicy {
+    /// What is sealed of a bundle that was loaded from these files.
+    #[must_use]
+    pub fn of(bundle: &Bundle, files: BTreeMap<String, Vec<u8>>, author: String) -> Self {
+        let rules = u32::try_from(bundle.rules().len()).unwrap_or(u32::MAX);
+        Self { files, author, digest: hex::encode(bundle.digest()), rules }
+    }
+
+    fn record(&self) -> Result<serde_json::Value, LedgerError> {
+        let Self { files, author, digest, .. } = self;
+        let texts: BTreeMap<&String, String> = files
+            .iter()
+            .map(|(path, bytes)| Ok((path, String::from_utf8(bytes.clone()).map_err(|_| not_text(path))?)))
+            .collect::<Result<_, LedgerError>>()?;
+        Ok(json!({ "author": author, "digest": digest, "files": texts }))
+    }
 }
 
 impl Sequencer {
@@ -209,20 +243,38 @@ impl Sequencer {
             Change::RevokeParty { kind, name } => {
                 party_entry(*kind, Operation::Revoke, Some(self.active_party(*kind, name)?))
             }
-            Change::ActivatePolicy { engine, .. } => Entry::Policy(PolicyEntry {
-                v: ENTRY_VERSION,
-                kind: PolicyKind::It,
-                id,
-                at,
-                by,
-                mode: PolicyMode::Enforce,
-                rules: u32::try_from(engine.bundle().rules().len()).unwrap_or(u32::MAX),
-                declared: commitment()?,
-            }),
+            Change::ActivatePolicy { .. } | Change::ShadowPolicy(_) | Change::WithdrawShadow => {
+                Entry::Policy(self.policy_entry(&admin.change, (id, at, by), declared)?)
+            }
             Change::AnnounceBundleKey { .. } | Change::Export { .. } => {
                 return Err(LedgerError::Damaged("a hand-out is made elsewhere".to_owned()));
             }
         })
+    }
+
+    /// What becomes of a bundle, and of the one that watches.
+    fn policy_entry(
+        &self,
+        change: &Change,
+        (id, at, by): (Uuid, Timestamp, u64),
+        declared: Option<Commitment>,
+    ) -> Result<PolicyEntry, LedgerError> {
+        let shadow = self.state.registry.shadow();
+        let watching = shadow.map(|shadow| shadow.index);
+        let (mode, rules, restores, ends) = match change {
+            Change::ActivatePolicy { bundle, restores, .. } => {
+                let same = shadow.filter(|shadow| shadow.digest.as_ref() == Some(&bundle.digest));
+                (PolicyMode::Enforce, Some(bundle.rules), *restores, same.map(|shadow| shadow.index))
+            }
+            Change::ShadowPolicy(bundle) => (PolicyMode::Shadow, Some(bundle.rules), None, watching),
+            _ if watching.is_none() => return Err(LedgerError::NothingInShadow),
+            _ => (PolicyMode::Withdraw, None, None, watching),
+        };
+        if let Some(restored) = restores.filter(|restored| !self.state.chain.has_decided(*restored)) {
+            return Err(LedgerError::Damaged(format!("leaf {restored} made no policy decide")));
+        }
+        let (v, kind) = (ENTRY_VERSION, PolicyKind::It);
+        Ok(PolicyEntry { v, kind, id, at, by, mode, rules, declared, restores, ends })
     }
 
     fn authorize(&self, by: Option<u64>) -> Result<(), LedgerError> {
@@ -292,18 +344,10 @@ impl Sequencer {
             }
             Change::RevokeAgent { .. }
             | Change::RevokeParty { .. }
+            | Change::WithdrawShadow
             | Change::AnnounceBundleKey { .. }
             | Change::Export { .. } => None,
-            Change::ActivatePolicy { engine, files, author } => {
-                let texts: BTreeMap<&String, String> = files
-                    .iter()
-                    .map(|(path, bytes)| {
-                        Ok((path, String::from_utf8(bytes.clone()).map_err(|_| not_text(path))?))
-                    })
-                    .collect::<Result<_, LedgerError>>()?;
-                let digest = hex::encode(engine.bundle().digest());
-                Some(json!({ "author": author, "digest": digest, "files": texts }))
-            }
+            Change::ActivatePolicy { bundle, .. } | Change::ShadowPolicy(bundle) => Some(bundle.record()?),
         })
     }
 }

@@ -63,6 +63,9 @@ pub enum LedgerError {
         /// Its name.
         name: String,
     },
+    /// No policy is in shadow.
+    #[error("no policy is in shadow")]
+    NothingInShadow,
     /// As many applications or tool servers as the ledger holds.
     #[error("the ledger holds as many registrations of this kind as it takes")]
     TooManyRegistrations,

@@ -4,9 +4,9 @@
 //! is derived (tiles, snapshots, index) is compared with what they say. With the ledger's keys also payloads, the head
 //! file and the contents of snapshots and index are opened. Nothing is written.
 
-mod commitments;
+pub(super) mod commitments;
 mod open_keys;
-mod walk;
+pub(super) mod walk;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -109,13 +109,13 @@ fn check_upto(
     report
 }
 
-struct Check<'a> {
-    disk: &'a Arc<dyn Disk>,
-    layout: &'a Layout,
+pub(super) struct Check<'a> {
+    pub(super) disk: &'a Arc<dyn Disk>,
+    pub(super) layout: &'a Layout,
 }
 
 impl Check<'_> {
-    fn lock(&self, report: &mut Report) -> Result<Option<crate::disk::DiskLock>, ()> {
+    pub(super) fn lock(&self, report: &mut Report) -> Result<Option<crate::disk::DiskLock>, ()> {
         let path = self.layout.lock();
         if !self.disk.exists(&path).unwrap_or(false) {
             return Ok(None);
@@ -190,7 +190,7 @@ impl Check<'_> {
     }
 
     /// With `upto`, a torn end is let be: what is asked about lies before it, or the walk does not come so far.
-    fn journal(&self, report: &mut Report, upto: Option<u64>) -> Option<VerifyReport> {
+    pub(super) fn journal(&self, report: &mut Report, upto: Option<u64>) -> Option<VerifyReport> {
         let name = "journal is whole";
         let found = match journal::verify(&**self.disk, &self.layout.journal()) {
             Ok(found) => found,
@@ -228,7 +228,7 @@ impl Check<'_> {
     }
 
     /// The newest checkpoint in the journal, under the keys that the checker trusts.
-    fn checkpoint(&self, report: &mut Report, trust: Option<&TrustPolicy>, is_torn: bool) -> bool {
+    pub(super) fn checkpoint(&self, report: &mut Report, trust: Option<&TrustPolicy>, is_torn: bool) -> bool {
         let read = if is_torn { last_whole_checkpoint } else { last_checkpoint };
         match read(&**self.disk, &self.layout.data) {
             Ok(Some(note)) => {

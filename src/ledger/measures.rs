@@ -18,6 +18,8 @@ pub struct Measures {
     pub batch_entries: Histogram,
     /// The journal's write and sync of a frame, in microseconds.
     pub journal_us: Histogram,
+    /// The facts of one intent and the rules about them, in microseconds.
+    pub decide_us: Histogram,
     /// From an intent's admission to its answer, in microseconds.
     pub answer_us: Histogram,
     /// Journal bytes that no snapshot covers: what a restart replays.
@@ -47,6 +49,7 @@ impl Default for Measures {
             outcomes: Default::default(),
             batch_entries: Histogram::from(1),
             journal_us: Histogram::from(32),
+            decide_us: Histogram::from(1),
             answer_us: Histogram::from(64),
             replay_bytes: AtomicU64::new(0),
         }

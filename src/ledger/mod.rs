@@ -27,6 +27,8 @@ pub mod checked_file;
 pub mod clock;
 #[cfg(feature = "server")]
 mod committer;
+#[cfg(feature = "replay")]
+mod deciding;
 #[cfg(feature = "server")]
 mod error;
 #[cfg(feature = "server")]
@@ -54,6 +56,8 @@ pub mod payload;
 #[cfg(feature = "server")]
 mod pending;
 mod recent;
+#[cfg(feature = "replay")]
+pub mod rederive;
 #[cfg(feature = "server")]
 mod replay;
 #[cfg(feature = "server")]
@@ -71,7 +75,7 @@ mod testimony;
 pub mod tiles;
 
 #[cfg(feature = "server")]
-pub use admin::{Admin, Change};
+pub use admin::{Admin, Change, NewPolicy};
 #[cfg(feature = "server")]
 pub use committer::SealedLeaf;
 #[cfg(feature = "server")]

@@ -10,7 +10,9 @@ use std::sync::mpsc::{Receiver, SyncSender};
 use uuid::Uuid;
 
 use super::admin::Admin;
+use super::clock::Stopwatch;
 use super::committer::{EntryItem, Item, Reply, SealedLeaf, entry_room};
+use super::deciding::{self, Question, delta_of};
 use super::error::LedgerError;
 use super::index::IntentKey;
 use super::keyring::{Ciphertext, random};
@@ -20,11 +22,10 @@ use super::state::{CredentialDigest, FoldKey, Sealed, State};
 use super::testimony::{Heard, Testimony};
 use crate::merkle::Hash;
 use crate::policy::signals::Signals;
-use crate::policy::{AgentFacts, CallView, Claimed, DecideInput, ENGINE_VERSION, Engine, Evaluated};
+use crate::policy::{ENGINE_VERSION, Engine, Evaluated};
 use crate::record::decision::Decision;
 use crate::record::entry::{
-    Delta, ENTRY_VERSION, Entry, IntentEntry, IntentKind, Label, RefusedEntry, RefusedKind, SealedCall,
-    changed_call_digest,
+    ENTRY_VERSION, Entry, IntentEntry, IntentKind, RefusedEntry, RefusedKind, SealedCall, changed_call_digest,
 };
 use crate::record::evaluation::document_of;
 use crate::record::field_tree::{Commitment, FieldTree, Seed};
@@ -203,7 +204,7 @@ impl Sequencer {
 
     fn decide(&mut self, admitted: Admitted) -> Result<Decided, LedgerError> {
         let registry = Arc::clone(&self.state.registry);
-        let agent = registry
+        registry
             .agent(admitted.agent)
             .filter(|agent| !agent.revoked && agent.credential == admitted.credential)
             // Signed by the key of today, or unsigned by an agent that has none: a rotation may have come between.
@@ -224,7 +225,10 @@ impl Sequencer {
         };
         // Only for what would be sealed now: asking again for what is sealed gets the same answer at any time.
         let signer = self.check_window(&admitted, at)?;
-        let evaluated = self.evaluate(&admitted, agent.name.as_str(), &agent.roles, signer.is_some(), at);
+        let deciding = Stopwatch::start();
+        let evaluated = self.evaluate(&admitted, signer.is_some(), at).ok_or(LedgerError::NotRegistered)?;
+        let took = u64::try_from(deciding.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.shared.measures.decide_us.observe(took);
         let made = self.make_intent(admitted, key, at, signer, &evaluated)?;
         Ok(Decided::New { made: Box::new(made), key, decision: evaluated.decision })
     }
@@ -245,50 +249,18 @@ impl Sequencer {
         Ok(self.state.chain.agent(admitted.agent).and_then(|links| links.signer))
     }
 
-    fn evaluate(
-        &self,
-        admitted: &Admitted,
-        name: &str,
-        roles: &[String],
-        signed: bool,
-        at: Timestamp,
-    ) -> Evaluated {
-        let intent = &admitted.intent;
-        let (state, key) = (&self.state, &self.fold_key);
-        let tag = self.shared.keyring.session_tag(admitted.agent, &intent.session);
-        let session = state.sessions.view(&tag, admitted.agent, &state.chain, at, intent.calls.len());
-        let repeats = session.repeats(&intent.calls, key);
+    fn evaluate(&self, admitted: &Admitted, signed: bool, at: Timestamp) -> Option<Evaluated> {
         // Signals that were computed for another bundle's tools are none of this one's.
         let ahead = admitted.signals.as_ref().filter(|ahead| Arc::ptr_eq(&ahead.engine, &self.engine));
-        let signals = |i: usize| ahead.and_then(|ahead| ahead.signals.get(i));
-        let calls: Vec<CallView<'_>> = intent
-            .calls
-            .iter()
-            .zip(repeats)
-            .enumerate()
-            .map(|(i, (call, repeats))| CallView {
-                after: &call.after,
-                repeats,
-                signals: signals(i),
-                ..CallView::new(&call.id, &call.server, &call.tool, &call.args)
-            })
-            .collect();
-        let count = |length: Option<usize>| u32::try_from(length.unwrap_or(0)).unwrap_or(u32::MAX);
-        self.engine.decide(&DecideInput {
-            atomic: intent.atomic,
-            claimed: Claimed {
-                goal_stated: intent.goal.as_ref().is_some_and(|goal| !goal.is_empty()),
-                reasoning_steps: count(intent.reasoning.as_ref().map(Vec::len)),
-                observations: count(intent.observations.as_ref().map(Vec::len)),
-                environment: intent.environment.as_deref(),
-                principal: intent.principal.as_deref(),
-            },
-            session: &session.facts,
-            rate: session.rate,
-            knowledge: session.knowledge(key),
-            plan: session.plan(),
-            ..DecideInput::new(AgentFacts { name, roles, signed }, &calls, at.as_millis())
-        })
+        let question = Question {
+            intent: &admitted.intent,
+            agent: admitted.agent,
+            session: self.shared.keyring.session_tag(admitted.agent, &admitted.intent.session),
+            signed,
+            at,
+            signals: ahead.map(|ahead| ahead.signals.as_slice()),
+        };
+        deciding::decide(&self.engine, &self.state, &self.fold_key, &question)
     }
 
     fn make_intent(
@@ -463,12 +435,6 @@ fn time_of(id: Uuid) -> Option<Timestamp> {
     let (seconds, nanos) = id.get_timestamp()?.to_unix();
     let millis = seconds.checked_mul(1_000)?.checked_add(u64::from(nanos) / 1_000_000)?;
     Timestamp::from_millis(i64::try_from(millis).ok()?).ok()
-}
-
-/// What an agent says that it observed may come from anyone: it taints, whatever the agent says of it.
-fn delta_of(intent: &Intent) -> Option<Delta> {
-    let observed = intent.observations.as_ref().is_some_and(|observed| !observed.is_empty());
-    observed.then(|| Delta { labels: vec![Label::Untrusted] })
 }
 
 /// The verdicts as the leaf says them: of a call that was changed, the digest is that of the one that may run.

@@ -1,6 +1,7 @@
 //! The state: a fold over entries. Whatever decides is in here, and nowhere else.
 
 mod fold_key;
+mod policies;
 mod record;
 mod registry;
 mod sealed;
@@ -14,10 +15,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use self::fold_key::FoldKey;
+pub use self::policies::{ActivePolicy, SealedPolicy};
 use self::registry::Change;
-pub use self::registry::{
-    ActivePolicy, Agent, CredentialDigest, Holder, Operator, Party, PartyKind, Registry,
-};
+pub use self::registry::{Agent, CredentialDigest, Holder, Operator, Party, PartyKind, Registry};
 pub use self::sealed::Sealed;
 #[cfg(feature = "replay")]
 use self::sessions::{Sessions, as_bytes};
@@ -25,6 +25,8 @@ use self::sessions::{Sessions, as_bytes};
 use self::tools::Tools;
 use crate::record::chain::{Chain, LinkError};
 use crate::record::entry::Entry;
+#[cfg(feature = "replay")]
+use crate::record::entry::PolicyMode;
 
 /// Everything that decides, after some number of leaves.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -82,14 +84,22 @@ impl State {
     #[must_use]
     pub fn reads_payload_of(&self, entry: &Entry) -> bool {
         match entry {
-            Entry::Operator(_) | Entry::Policy(_) => true,
-            Entry::Agent(_) | Entry::Application(_) | Entry::Tool(_) => entry.declared().is_some(),
+            Entry::Operator(_) => true,
+            Entry::Agent(_) | Entry::Application(_) | Entry::Tool(_) | Entry::Policy(_) => {
+                entry.declared().is_some()
+            }
             #[cfg(feature = "replay")]
             Entry::Session(_) | Entry::Turn(_) | Entry::Outcome(_) => true,
             #[cfg(feature = "replay")]
             Entry::Intent(intent) => Sessions::reads(&self.chain, intent),
             _ => false,
         }
+    }
+
+    /// Folds from here on as if these files were the active policy's: what a candidate would have known.
+    #[cfg(feature = "replay")]
+    pub fn fold_by(&mut self, files: &std::collections::BTreeMap<String, Vec<u8>>) {
+        self.tools.pin(files);
     }
 
     /// Folds the next entry, with what was sealed with it where [`State::reads_payload_of`] asks for that.
@@ -110,7 +120,7 @@ impl State {
         }
         #[cfg(feature = "replay")]
         {
-            if matches!(entry, Entry::Policy(_)) {
+            if matches!(entry, Entry::Policy(policy) if policy.mode == PolicyMode::Enforce) {
                 self.tools.forget();
             }
             let Self { chain, registry, sessions, tools } = self;

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use cedar_policy::ffi::DetailedError;
-use cedar_policy::{PolicySet, Schema, ValidationMode, ValidationWarning, Validator};
+use cedar_policy::{Policy, PolicySet, Schema, ValidationMode, ValidationWarning, Validator};
 use sha2::{Digest, Sha256};
 
 use super::cases::{self, Case};
 use super::fault::{BundleError, Fault, FaultKind, Place, Warning};
 use super::manifest::{self, Manifest};
 use super::named::{self, NamedSignals};
+use super::proofs::{self, Claim};
 use super::rule::{self, Rule};
 use super::scope;
 use super::tools::{self, Tool};
@@ -37,6 +38,7 @@ pub struct Bundle {
     /// Where it has a `signals.json`.
     pub(super) named: Option<NamedSignals>,
     pub(super) cases: Vec<Case>,
+    pub(super) claims: Vec<Claim>,
     warnings: Vec<Warning>,
 }
 
@@ -48,7 +50,7 @@ impl Bundle {
     /// Files of a bundle.
     pub const MOST_FILES: usize = 256;
 
-    /// Reads and validates the files of a bundle, by path: `*.cedar`, `tools.json`, `signals.json`, `manifest.json`,
+    /// Reads and validates the files of a bundle, by path: `*.cedar`, `tools.json`, `signals.json`, `manifest.json`, `proofs.json`,
     /// `signature.json` and `tests/*.json`. No file at all is a bundle that denies everything. Its tests are read, not run: see
     /// [`Engine::run_tests`](super::Engine::run_tests).
     ///
@@ -68,20 +70,9 @@ impl Bundle {
         reason = "the room's contract: whoever loads has read the files"
     )]
     pub fn load_for(files: BTreeMap<String, Vec<u8>>, form: FactsForm) -> Result<Self, BundleError> {
-        // Cedar parses and validates recursively: on a stack of known size, whoever calls, so that no rule
-        // within the limits can overflow it, and that a panic of the parser's is a refusal.
-        let refused = || {
+        on_a_deep_stack(|| Self::load_here(&files, form)).unwrap_or_else(|| {
             let hint = "simplify the rules; if they are simple, report this as a defect";
-            BundleError::from(Fault::new(FaultKind::Limit, "the rules could not be read", hint))
-        };
-        std::thread::scope(|scope| {
-            std::thread::Builder::new()
-                .name("policy-load".to_owned())
-                .stack_size(STACK)
-                .spawn_scoped(scope, || Self::load_here(&files, form))
-                .map_err(|_| refused())?
-                .join()
-                .map_err(|_| refused())?
+            Err(BundleError::from(Fault::new(FaultKind::Limit, "the rules could not be read", hint)))
         })
     }
 
@@ -94,6 +85,18 @@ impl Bundle {
         warnings.extend(bundle.rules.values().flat_map(|rule| lint::look(rule, &bundle.tools)));
         warnings.sort_by(|a, b| (&a.place, &a.message).cmp(&(&b.place, &b.message)));
         bundle.warnings = warnings;
+        bundle.claims = match texts.get(proofs::FILE) {
+            None => Vec::new(),
+            Some(text) => {
+                proofs::read(text, &bundle).or_else(|faults| refuse(faults).map(|()| Vec::new()))?
+            }
+        };
+        if bundle.manifest.proofs_required && bundle.claims.is_empty() {
+            let hint = "say in proofs.json what is to be proven, or remove \"proofs\" from manifest.json";
+            let fault =
+                Fault::new(FaultKind::Proof, "proofs are required, and nothing is to be proven", hint);
+            return Err(fault.at(Place::file(manifest::FILE)).into());
+        }
         Ok(bundle)
     }
 
@@ -145,7 +148,18 @@ impl Bundle {
             Fault::new(FaultKind::Tools, message, hint).at(Place::file(tools::FILE))
         })?;
         let digest = digest(files.iter().map(|(name, content)| (name.as_str(), content.as_slice())));
-        Ok(Self { digest, form, schema, tools, rules, manifest, named, cases, warnings: Vec::new() })
+        Ok(Self {
+            digest,
+            form,
+            schema,
+            tools,
+            rules,
+            manifest,
+            named,
+            cases,
+            claims: Vec::new(),
+            warnings: Vec::new(),
+        })
     }
 
     /// Rules as they are, valid or not: how the engine behaves must not hang on validation.
@@ -197,11 +211,41 @@ impl Bundle {
         self.rules.keys().map(String::as_str)
     }
 
+    /// Checks a condition over calls as if it were a rule's; says what is wrong with it.
+    pub(super) fn check_condition(&self, condition: Policy) -> Result<(), String> {
+        let set = PolicySet::from_policies([condition]).map_err(|error| error.to_string())?;
+        let result = Validator::new(self.schema.clone()).validate(&set, ValidationMode::Strict);
+        let of_literals = set.policies().find_map(|policy| {
+            let named = policy.entity_literals();
+            let unknown = named
+                .iter()
+                .find(|uid| scope::id(uid, "Tool").is_some_and(|tool| !self.tools.contains_key(tool)));
+            unknown.map(|uid| format!("no tool {uid} is registered"))
+        });
+        let of_types = result.validation_errors().next().map(|error| DetailedError::from(error).message);
+        let impossible = result.validation_warnings().find_map(|warning| match warning {
+            ValidationWarning::ImpossiblePolicy(_) | ValidationWarning::InvalidActionApplication(_) => {
+                Some("no call can meet the condition".to_owned())
+            }
+            _ => None,
+        });
+        of_literals.or(of_types).or(impossible).map_or(Ok(()), Err)
+    }
+
     /// Does the bundle hold no rule at all? Then everything is denied.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
     }
+}
+
+/// Does it on a stack of known size, whoever calls: Cedar parses and validates recursively, and no rule within the
+/// limits shall overflow it. `None` where it panicked, or there is no thread for it.
+pub(super) fn on_a_deep_stack<T: Send>(does: impl FnOnce() -> T + Send) -> Option<T> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("policy-load".to_owned()).stack_size(STACK);
+        thread.spawn_scoped(scope, does).ok()?.join().ok()
+    })
 }
 
 /// Checks names and limits; the files' texts by name.
@@ -222,7 +266,7 @@ fn texts(files: &BTreeMap<String, Vec<u8>>) -> Result<BTreeMap<&str, &str>, Bund
     let mut faults = Vec::new();
     for (name, content) in files {
         if !is_file_name(name) {
-            let hint = "a bundle holds *.cedar, tools.json, signals.json, manifest.json, signature.json and tests/*.json only, named \
+            let hint = "a bundle holds *.cedar, tools.json, signals.json, manifest.json, proofs.json, signature.json and tests/*.json only, named \
                         with letters, digits, and . _ -; move the file elsewhere";
             faults.push(Fault::new(FaultKind::FileName, "not a policy file", hint).at(Place::file(name)));
             continue;
@@ -252,7 +296,8 @@ fn is_file_name(path: &str) -> bool {
         None => {
             plain(path)
                 && (stem(path, RULES)
-                    || [tools::FILE, named::FILE, manifest::FILE, manifest::SIGNATURE].contains(&path))
+                    || [tools::FILE, named::FILE, manifest::FILE, manifest::SIGNATURE, proofs::FILE]
+                        .contains(&path))
         }
     }
 }

@@ -14,7 +14,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use super::engine::{Engine, Evaluated};
 use super::facts::{Knowledge, PlanView, PrincipalFacts, RateFacts, SessionFacts};
@@ -24,6 +24,8 @@ use super::labels::Labels;
 use super::plan::{Plan, PlanState, Standing};
 use super::provenance::{FingerprintKey, Memory};
 use super::request::{AgentFacts, CallView, Claimed, DecideInput};
+use super::spend::Spent;
+use super::value::exact_scaled;
 use crate::record::decision::Outcome;
 use crate::record::intent::Intent;
 
@@ -95,6 +97,8 @@ struct Known {
     denials: u64,
     turns: Option<u64>,
     incomplete: bool,
+    /// What the session spent before; absent: nothing.
+    spent: Option<Number>,
     delegation_depth: u32,
     agent_minute: Option<u32>,
     session_minute: Option<u32>,
@@ -263,11 +267,15 @@ impl Case {
             denials: facts.denials,
             turns: facts.turns.unwrap_or(u64::from(facts.opened)),
             incomplete: facts.incomplete,
+            spent: facts
+                .spent
+                .as_ref()
+                .map_or_else(Spent::default, |spent| Spent::default().and(exact_scaled(spent))),
             delegation_depth: facts.delegation_depth,
         }
     }
 
-    fn decide(&self, engine: &Engine) -> Evaluated {
+    pub(super) fn decide(&self, engine: &Engine) -> Evaluated {
         let (facts, intent) = (&self.facts, &self.intent);
         // What is derived with this key is compared and thrown away.
         let key = FingerprintKey::new(&[1; 32]);

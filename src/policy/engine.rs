@@ -124,6 +124,12 @@ impl Engine {
         &self.bundle
     }
 
+    /// What is sealed as `/engine`: the bundle's digest and the versions, canonical JSON.
+    #[must_use]
+    pub fn about(&self) -> &[u8] {
+        &self.about
+    }
+
     /// A registered tool.
     #[must_use]
     pub fn tool(&self, server: &str, name: &str) -> Option<&Tool> {

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use super::plan::{Plan, PlanState, Standing};
 use super::provenance::{Asked, FingerprintKey, Grounding, Memory};
 use super::signals::{ShellFacts, Signals, SqlFacts};
+use super::spend::Spent;
 use super::value::{EXACT, Record, Typed};
 
 /// The end user an application says the agent acts for. Never what the agent says.
@@ -38,6 +39,8 @@ pub struct SessionFacts {
     pub turns: u64,
     /// Has a call that may have run no sealed outcome?
     pub incomplete: bool,
+    /// What its calls that may run spent.
+    pub spent: Spent,
     /// How many agents stand between the user and this one; 0 where the user's application speaks to it.
     pub delegation_depth: u32,
 }
@@ -53,6 +56,7 @@ impl SessionFacts {
         denials: 0,
         turns: 0,
         incomplete: false,
+        spent: Spent { total: 0, unknown: false },
         delegation_depth: 0,
     };
 }
@@ -92,6 +96,15 @@ pub(super) struct PlanFacts {
     pub(super) standing: Standing,
     /// The step that the call is, where it conforms.
     pub(super) step: Option<usize>,
+}
+
+/// What a call spends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct SpendFacts {
+    /// The call alone, where that can be read.
+    pub(super) call: Option<i64>,
+    /// The session before, and all calls of the intent.
+    pub(super) with_intent: Spent,
 }
 
 fn text(text: impl Into<String>) -> Typed {
@@ -165,6 +178,18 @@ pub(super) fn plan(plan: PlanFacts) -> Typed {
     ]);
     if let Some(step) = plan.step {
         attributes.insert("step".to_owned(), count(i64::try_from(step).unwrap_or(EXACT)));
+    }
+    Typed::Record(attributes)
+}
+
+/// `context.spend`.
+pub(super) fn spend(spend: SpendFacts) -> Typed {
+    let mut attributes = Record::from([
+        ("total".to_owned(), Typed::Decimal(spend.with_intent.total)),
+        ("unknown".to_owned(), Typed::Bool(spend.with_intent.unknown)),
+    ]);
+    if let Some(call) = spend.call {
+        attributes.insert("call".to_owned(), Typed::Decimal(call));
     }
     Typed::Record(attributes)
 }

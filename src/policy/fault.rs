@@ -78,6 +78,8 @@ pub enum FaultKind {
     Signature,
     /// A test of the bundle is not one.
     Test,
+    /// What `proofs.json` wants proven is not something that can be.
+    Proof,
 }
 
 /// One thing wrong with a bundle.

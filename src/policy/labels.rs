@@ -66,6 +66,8 @@ pub struct Labels {
     pub labelled: bool,
     /// The arguments that say what goes there.
     pub payload: Vec<Pattern>,
+    /// The argument that says how much is spent.
+    pub amount: Option<Pattern>,
     /// The arguments in a language with a parser.
     pub parse: Vec<Parse>,
     /// What its output may be believed for, and must be taken as.
@@ -91,6 +93,7 @@ pub(super) struct DeclaredLabels {
     pub(super) selectors: Vec<DeclaredPlace>,
     pub(super) payload: Vec<String>,
     pub(super) asked: Vec<String>,
+    pub(super) amount: Option<String>,
     pub(super) parse: Vec<DeclaredParse>,
     pub(super) output: DeclaredOutput,
     pub(super) irreversible: bool,
@@ -132,6 +135,7 @@ impl DeclaredLabels {
         }
         let payload = self.payload.iter().map(|path| argument(path, "payload", fields));
         let payload = payload.collect::<Result<_, _>>()?;
+        let amount = self.amount.as_deref().map(|path| argument(path, "amount", fields)).transpose()?;
         let parse = self.parse.iter().map(|parse| parse.check(fields)).collect::<Result<_, _>>()?;
         let place = self.output.place.as_ref().map(|place| typed("place", place)).transpose()?;
         let output = self.output.check(place)?;
@@ -144,6 +148,7 @@ impl DeclaredLabels {
             selectors,
             asked: self.asked,
             payload,
+            amount,
             parse,
             output,
             irreversible: self.irreversible,
@@ -210,9 +215,9 @@ fn argument(path: &str, list: &str, fields: Option<&Fields>) -> Result<Pattern, 
     pattern(path, list)
 }
 
-/// Letters alone, in lower case.
+/// Letters and digits, in lower case.
 fn is_word(word: &str) -> bool {
-    (1..=64).contains(&word.len()) && word.chars().all(|c| c.is_alphabetic() && !c.is_uppercase())
+    (1..=64).contains(&word.len()) && word.chars().all(|c| c.is_alphanumeric() && !c.is_uppercase())
 }
 
 fn check_region(region: &str) -> Result<(), Wrong> {

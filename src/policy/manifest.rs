@@ -1,6 +1,6 @@
 //! What a bundle says about itself, and its author's signature over every byte of it.
 //!
-//! `manifest.json` is `{"name", "version", "mode", "author": {"name", "key"}, "description"}`. Where it names an author's
+//! `manifest.json` is `{"name", "version", "mode", "author": {"name", "key"}, "description", "proofs"}`. Where it names an author's
 //! key, `signature.json` must hold the author's Ed25519 signature over all other files: their paths, their bytes, and
 //! that there are no more of them. That the key is the author's, whoever activates the bundle has to know.
 
@@ -69,6 +69,8 @@ pub struct Manifest {
     pub mode: Mode,
     /// Its author, where it is signed.
     pub author: Option<Author>,
+    /// Does it become active only where what `proofs.json` says is proven?
+    pub proofs_required: bool,
     /// What it is about, for people.
     pub description: Option<String>,
 }
@@ -83,7 +85,15 @@ struct Declared {
     #[serde(default)]
     author: Option<DeclaredAuthor>,
     #[serde(default)]
+    proofs: Option<DeclaredProofs>,
+    #[serde(default)]
     description: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum DeclaredProofs {
+    Required,
 }
 
 #[derive(Deserialize)]
@@ -128,7 +138,7 @@ fn parse(text: &str) -> Result<Manifest, Fault> {
         let shown = error.to_string();
         let message = shown.rsplit_once(" at line ").map_or(shown.as_str(), |(message, _)| message).to_owned();
         let hint = "manifest.json is {\"name\", \"version\", \"mode\": \"enforce\" or \"shadow\", \"author\": {\"name\", \
-                    \"key\"}, \"description\"}; correct it at this position";
+                    \"key\"}, \"description\", \"proofs\": \"required\"}; correct it at this position";
         fault(message, hint).at(place)
     })?;
     let at = |fault: Fault| fault.at(Place::file(FILE));
@@ -164,8 +174,9 @@ fn parse(text: &str) -> Result<Manifest, Fault> {
             })?,
         }),
     };
-    let Declared { name, version, mode, description, .. } = declared;
-    Ok(Manifest { name: Some(name), version: Some(version), mode, author, description })
+    let Declared { name, version, mode, description, proofs, .. } = declared;
+    let proofs_required = matches!(proofs, Some(DeclaredProofs::Required));
+    Ok(Manifest { name: Some(name), version: Some(version), mode, author, description, proofs_required })
 }
 
 fn key(text: &str) -> Option<[u8; 32]> {

@@ -31,8 +31,19 @@ const NESTED: u32 = 32;
 const PLACES: usize = 16;
 
 /// The named signals of a bundle.
-#[derive(Debug, Clone, Default)]
-pub(super) struct NamedSignals(Vec<Named>);
+#[derive(Debug, Clone)]
+pub(super) struct NamedSignals {
+    signals: Vec<Named>,
+    /// As they are written.
+    text: String,
+}
+
+/// The same if they are written alike: which other ways of writing mean the same is not asked.
+impl PartialEq for NamedSignals {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
 
 #[derive(Debug, Clone)]
 struct Named {
@@ -118,7 +129,7 @@ pub(super) fn read(text: &str) -> Result<NamedSignals, Vec<Fault>> {
             Err(wrong) => faults.push(fault(wrong)),
         }
     }
-    if faults.is_empty() { Ok(NamedSignals(signals)) } else { Err(faults) }
+    if faults.is_empty() { Ok(NamedSignals { signals, text: text.to_owned() }) } else { Err(faults) }
 }
 
 /// Where a signal of this name is declared; the whole file where the name is not written as it reads.
@@ -206,12 +217,12 @@ pub(super) fn compiled(pattern: &str) -> Result<Regex, Wrong> {
 impl NamedSignals {
     /// The names of the signals that are true of these arguments.
     pub(super) fn of(&self, args: &Value) -> BTreeSet<String> {
-        self.0.iter().filter(|named| named.is_true_of(args)).map(|named| named.name.clone()).collect()
+        self.signals.iter().filter(|named| named.is_true_of(args)).map(|named| named.name.clone()).collect()
     }
 
     /// Is there a signal of this name?
     pub(super) fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|named| named.name == name)
+        self.signals.iter().any(|named| named.name == name)
     }
 }
 

@@ -4,13 +4,16 @@
 //! {"steps": [
 //!   {"id": "read", "server": "mail", "tool": "read_inbox", "free": true},
 //!   {"id": "send", "server": "mail", "tool": "send_email", "args": {"to": "bob@shop.example"},
-//!    "from": {"/body": "read/messages/*/text"}, "free": ["subject"], "count": 1, "after": ["read"]}]}
+//!    "from": {"/body": "read/messages/*/text"}, "free": ["subject"], "count": 1, "after": ["read"]},
+//!   {"server": "bank", "tool": "pay", "args": {"to": "DE89…"}, "grounded": ["to"], "free": true}]}
 //! ```
 //!
 //! A call conforms if some step is its tool, has not run `count` times yet, has all steps in `after` behind it, and
 //! accounts for every argument: it equals the constant in `args`, or all that lies at a path in `from` was at the named
-//! path of an output of that step, or it is `free`. An argument that no step mentions does not conform: it is where
-//! an injected recipient would be.
+//! path of an output of that step, or it is `grounded`, or it is `free`. A `grounded` argument is one of the tool's
+//! destinations: each value there is grounded by itself or equals, by its type, one of the constant's; of a URL the
+//! constant's host will do. An argument that no step mentions does not conform: it is where an injected recipient would
+//! be.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -77,6 +80,10 @@ struct Step {
     /// Arguments with one value, in canonical form.
     constants: BTreeMap<String, Vec<u8>>,
     bindings: Vec<Binding>,
+    /// Destinations that may also be what the session grounds.
+    grounded: BTreeSet<String>,
+    /// The constants of those.
+    meant: Value,
     free: Free,
     count: u32,
     after: Vec<usize>,
@@ -114,6 +121,8 @@ struct DeclaredStep {
     args: Map<String, Value>,
     #[serde(default)]
     from: BTreeMap<String, String>,
+    #[serde(default)]
+    grounded: BTreeSet<String>,
     #[serde(default)]
     free: Value,
     #[serde(default = "once")]
@@ -241,20 +250,25 @@ impl DeclaredStep {
             }
             _ => return Err(wrong(at("free"), "must be names of arguments, or true")),
         };
-        let constants = self.args.iter().map(|(name, value)| Some((name.clone(), to_jcs(value).ok()?)));
+        let (meant, exact): (Map<_, _>, Map<_, _>) =
+            self.args.clone().into_iter().partition(|(name, _)| self.grounded.contains(name));
+        let constants = exact.iter().map(|(name, value)| Some((name.clone(), to_jcs(value).ok()?)));
         let constants =
             constants.collect::<Option<_>>().ok_or_else(|| wrong(at("args"), "has no canonical form"))?;
         let (server, tool) = (self.server.clone(), self.tool.clone());
-        Ok(Step { server, tool, constants, bindings, free, count: self.count, after })
+        let (grounded, meant) = (self.grounded.clone(), Value::Object(meant));
+        Ok(Step { server, tool, constants, bindings, grounded, meant, free, count: self.count, after })
     }
 }
 
 /// A call, as a plan looks at it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(super) struct Planned<'a> {
     pub(super) server: &'a str,
     pub(super) tool: &'a str,
     pub(super) args: &'a Value,
+    /// Is what stands at this argument, a destination, grounded or one of the values that were meant for it?
+    pub(super) is_meant: &'a dyn Fn(&str, &Value) -> bool,
 }
 
 impl PlanState {
@@ -302,14 +316,14 @@ impl PlanState {
                         .after
                         .iter()
                         .all(|earlier| runs(earlier, &self.ran) > 0 || before.contains(earlier))
-                    && self.accounts_for(*i, step, key, call.args)
+                    && self.accounts_for(*i, step, key, call)
             })
         })
     }
 
     /// Does the step say what every argument may be, and is it that?
-    fn accounts_for(&self, i: usize, step: &Step, key: Option<&FingerprintKey>, args: &Value) -> bool {
-        let Some(object) = args.as_object() else { return false };
+    fn accounts_for(&self, i: usize, step: &Step, key: Option<&FingerprintKey>, call: Planned<'_>) -> bool {
+        let Some(object) = call.args.as_object() else { return false };
         let present = step.constants.keys().all(|name| object.contains_key(name));
         let bound = step.bindings.iter().enumerate().all(|(b, binding)| {
             let known = self.learned.get(&i).and_then(|by| by.get(&b));
@@ -318,13 +332,15 @@ impl PlanState {
                     .zip(known)
                     .is_some_and(|(print, known)| known.contains(&print))
             };
-            let values = found(&binding.at, args);
+            let values = found(&binding.at, call.args);
             !values.is_empty() && values.iter().all(is_known)
         });
         present
             && bound
+            && step.grounded.iter().all(|name| (call.is_meant)(name, &step.meant))
             && object.iter().all(|(name, value)| match step.constants.get(name) {
                 Some(constant) => to_jcs(value).is_ok_and(|value| value == *constant),
+                None if step.grounded.contains(name) => true,
                 None if step.bindings.iter().any(|binding| binding.at.argument() == name) => {
                     // A binding below an argument, as /cc/*, speaks for all that is in an array.
                     step.bindings.iter().any(|binding| {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde::Deserialize as _;
 use serde_json::Value;
 
-use super::facts::{self, Knowledge, PlanFacts, PlanView, RateFacts, SessionFacts};
+use super::facts::{self, Knowledge, PlanFacts, PlanView, RateFacts, SessionFacts, SpendFacts};
 use super::json::{write_bool, write_integer, write_name, write_text_member, write_texts};
 use super::provenance::{Asked, Grounding};
 use super::signals::Signals;
@@ -118,6 +118,7 @@ pub(super) struct CallFacts {
     pub(super) asked: Asked,
     pub(super) signals: Signals,
     pub(super) plan: Option<PlanFacts>,
+    pub(super) spend: SpendFacts,
     /// Labels of the session, and those that other calls of the intent may have brought by then.
     pub(super) labels: BTreeSet<String>,
 }
@@ -404,6 +405,7 @@ pub(super) fn context(
             put("rate", facts::rate(input.rate));
             put("session", facts::session(input.session, &facts.labels));
             put("signals", facts::signals(&facts.signals));
+            put("spend", facts::spend(facts.spend));
         }
     }
     Ok(context)

@@ -27,7 +27,7 @@ const OPERATORS: usize = 1_000;
 const BRACKETS: usize = 64;
 /// Levels of a rule's syntax tree. Cedar evaluates recursively and fails where the stack runs short; a rule
 /// must not fail on one machine and hold on another.
-const LEVELS: usize = 64;
+pub(super) const LEVELS: usize = 64;
 
 /// What a matching rule does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,7 +138,7 @@ pub(super) fn place_of(file: &str, text: &str, error: &DetailedError) -> Place {
 }
 
 /// Where a rule exceeds what a rule may have; strings and comments do not count.
-fn overgrown(text: &str) -> Option<usize> {
+pub(super) fn overgrown(text: &str) -> Option<usize> {
     let (mut operators, mut open, mut start) = (0_usize, 0_usize, 0_usize);
     let mut previous = ' ';
     let mut chars = text.char_indices().peekable();
@@ -175,7 +175,7 @@ fn overgrown(text: &str) -> Option<usize> {
 }
 
 /// Levels of a syntax tree in Cedar's JSON format, where each expression is two levels of JSON.
-fn levels(tree: &Value) -> usize {
+pub(super) fn levels(tree: &Value) -> usize {
     let mut deepest = 0;
     let mut waiting = vec![(tree, 0_usize)];
     while let Some((node, depth)) = waiting.pop() {

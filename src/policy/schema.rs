@@ -20,12 +20,15 @@ pub(super) fn generate(
     Schema::from_json_value(json(form, tools, named)).map_err(|error| error.to_string())
 }
 
-fn json(form: FactsForm, registered: &BTreeMap<String, Tool>, named: bool) -> Value {
-    let groups: BTreeSet<&str> = tools::groups(form)
-        .iter()
-        .copied()
-        .chain(registered.values().flat_map(|tool| tool.groups.iter().map(String::as_str)))
-        .collect();
+/// The groups of actions: those that always exist, and those that tools name.
+pub(super) fn groups(form: FactsForm, registered: &BTreeMap<String, Tool>) -> BTreeSet<&str> {
+    let declared = registered.values().flat_map(|tool| tool.groups.iter().map(String::as_str));
+    tools::groups(form).iter().copied().chain(declared).collect()
+}
+
+/// The schema as Cedar reads it; `named`: the bundle has named signals.
+pub(super) fn json(form: FactsForm, registered: &BTreeMap<String, Tool>, named: bool) -> Value {
+    let groups = groups(form, registered);
     let mut actions: Map<String, Value> =
         groups.into_iter().map(|group| (group.to_owned(), json!({}))).collect();
     let context = context(form, named);
@@ -122,6 +125,7 @@ fn facts(named: bool) -> Vec<(&'static str, Value)> {
         ("rate", record([("agent_minute", long()), ("session_minute", long())])),
         ("session", record(session)),
         ("signals", record(signals(named))),
+        ("spend", record([("call", optional(decimal())), ("total", decimal()), ("unknown", bool())])),
     ]
 }
 
@@ -180,6 +184,10 @@ fn bool() -> Value {
 
 fn long() -> Value {
     json!({"type": "Long"})
+}
+
+fn decimal() -> Value {
+    json!({"type": "Extension", "name": "decimal"})
 }
 
 fn optional(mut of_type: Value) -> Value {

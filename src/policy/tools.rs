@@ -91,6 +91,8 @@ pub struct Tool {
     /// Is it pinned to that digest?
     pub pinned: bool,
     pub(super) fields: Fields,
+    /// Has it a schema of its arguments?
+    pub(super) schema: bool,
     /// Arguments that its schema requires.
     pub(super) required: BTreeSet<String>,
 }
@@ -100,6 +102,11 @@ impl Tool {
     #[must_use]
     pub fn action_id(&self) -> String {
         action_id(&self.server, &self.name)
+    }
+
+    /// The arguments that its input schema declares.
+    pub fn arguments(&self) -> impl Iterator<Item = &str> {
+        self.fields.names()
     }
 }
 
@@ -160,6 +167,8 @@ struct Declared {
     #[serde(default)]
     asked: Vec<String>,
     #[serde(default)]
+    amount: Option<String>,
+    #[serde(default)]
     parse: Vec<DeclaredParse>,
     #[serde(default)]
     irreversible: bool,
@@ -177,7 +186,7 @@ pub(super) fn read(form: FactsForm, text: &str) -> Result<BTreeMap<String, Tool>
         let message =
             shown.rsplit_once(" at line ").map_or(shown.as_str(), |(message, _)| message).to_owned();
         let hint = "tools.json is {\"tools\": [{\"server\", \"name\", \"description\", \"groups\", \"input\", \"output\", \
-                    \"destinations\", \"selectors\", \"payload\", \"asked\", \"parse\", \"irreversible\", \"region\", \"pin\"}]}; correct it at this \
+                    \"destinations\", \"selectors\", \"payload\", \"asked\", \"amount\", \"parse\", \"irreversible\", \"region\", \"pin\"}]}; correct it at this \
                     position";
         vec![Fault::new(FaultKind::Syntax, message, hint).at(place)]
     })?;
@@ -270,6 +279,7 @@ impl Declared {
             selectors: self.selectors,
             payload: self.payload,
             asked: self.asked,
+            amount: self.amount,
             parse: self.parse,
             output: self.output,
             irreversible: self.irreversible,
@@ -282,6 +292,7 @@ impl Declared {
             labels,
             digest: digest.unwrap_or_default(),
             pinned: self.pin.is_some(),
+            schema: known.is_some(),
             fields: known.unwrap_or_default(),
             required,
             name: self.name,

@@ -4,6 +4,7 @@
 //! run the same rules.
 
 mod outcomes;
+mod policies;
 mod sessions;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use self::outcomes::Outcomes;
+use self::policies::Policies;
 pub use self::sessions::OpenSession;
 use self::sessions::OpenSessions;
 use super::decision::Outcome;
@@ -32,7 +34,7 @@ pub struct Chain {
     applications: BTreeMap<u64, bool>,
     tools: BTreeMap<u64, bool>,
     sessions: OpenSessions,
-    policy: Option<u64>,
+    policies: Policies,
     not_understood: u64,
     /// Of the only purpose there is.
     bundle_key: Option<u64>,
@@ -77,7 +79,19 @@ impl Chain {
     /// Leaf index of the active policy.
     #[must_use]
     pub fn policy(&self) -> Option<u64> {
-        self.policy
+        self.policies.active()
+    }
+
+    /// Leaf index of the policy in shadow.
+    #[must_use]
+    pub fn shadow(&self) -> Option<u64> {
+        self.policies.shadow()
+    }
+
+    /// Whether this leaf made a policy decide.
+    #[must_use]
+    pub fn has_decided(&self, policy: u64) -> bool {
+        self.policies.has_decided(policy)
     }
 
     /// Number of leaves of a type or version that is not understood here.
@@ -163,7 +177,7 @@ impl Chain {
             }
             Entry::Turn(turn) => self.sessions.touch(&turn.session, turn.at),
             Entry::Outcome(outcome) => self.sessions.touch(&outcome.session, outcome.at),
-            Entry::Policy(_) => self.policy = Some(index),
+            Entry::Policy(policy) => self.policies.apply(index, policy),
             Entry::Key(_) => self.bundle_key = Some(index),
             Entry::Refused(_) | Entry::Export(_) => {}
             Entry::Unknown { .. } => self.not_understood += 1,
@@ -217,7 +231,10 @@ impl Chain {
             Entry::Session(session) => self.check_session(session),
             Entry::Turn(turn) => self.check_turn(turn),
             Entry::Outcome(outcome) => self.check_outcome(outcome),
-            Entry::Policy(policy) => self.check_operator(policy.by),
+            Entry::Policy(policy) => {
+                self.check_operator(policy.by)?;
+                self.policies.check(policy)
+            }
             Entry::Operator(operator) if operator.operation != Operation::Register => {
                 Err("an operator can only be registered".to_owned())
             }
@@ -356,8 +373,9 @@ impl Chain {
         if intent.signer != links.signer {
             return Err(format!("its signer is not agent {}'s current key", intent.agent));
         }
-        if intent.policy != self.policy {
-            return Err(format!("it was decided under {:?}, active is {:?}", intent.policy, self.policy));
+        let active = self.policy();
+        if intent.policy != active {
+            return Err(format!("it was decided under {:?}, active is {active:?}", intent.policy));
         }
         if intent.policy.is_none() && intent.outcome != Outcome::Deny {
             return Err("without a policy everything is denied".to_owned());

@@ -141,8 +141,8 @@ entries! {
     Turn(TurnEntry) = "turn", |entry| Some(entry.declared);
     /// A tool server reported what became of a call.
     Outcome(OutcomeEntry) = "outcome", |entry| Some(entry.declared);
-    /// A policy bundle became active.
-    Policy(PolicyEntry) = "policy", |entry| Some(entry.declared);
+    /// A policy bundle became active, watches, or ends watching.
+    Policy(PolicyEntry) = "policy", |entry| entry.declared;
     /// Counts of requests refused before anything was sealed.
     Refused(RefusedEntry) = "refused", |_| None;
     /// A key of the service, other than the log's, was announced.

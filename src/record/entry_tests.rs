@@ -51,8 +51,10 @@ fn policy(millis: i64, by: u64) -> Entry {
         at: at(millis),
         by,
         mode: PolicyMode::Enforce,
-        rules: 3,
-        declared: commitment(3),
+        rules: Some(3),
+        declared: Some(commitment(3)),
+        restores: None,
+        ends: None,
     })
 }
 

@@ -69,6 +69,8 @@ pub const BATCH_MAX_BYTES: usize = 8 * 1024 * 1024;
 pub const PAGE_MAX_ITEMS: usize = 1_000;
 /// Agents ever registered; their state is held in memory.
 pub const AGENTS_MAX: usize = 100_000;
+/// Entries of policies that are listed, and can be gone back to.
+pub const POLICIES_KEPT_MAX: usize = 10_000;
 /// Applications ever registered; and as many tool servers.
 pub const REGISTRATIONS_MAX: usize = 10_000;
 /// Sessions whose state is held in memory, opened or not. Those that no application opened are let go first.
@@ -87,6 +89,8 @@ pub const SESSION_CALLS_MAX: usize = 256;
 pub const POLICY_BUNDLE_MAX_BYTES: usize = 1024 * 1024;
 /// Rules of one policy bundle.
 pub const POLICY_RULES_MAX: usize = 1_000;
+/// Seconds that all proofs of one bundle may take, at its activation or on the command line.
+pub const PROOFS_MAX_SECONDS: u64 = 300;
 /// Roles of one agent.
 pub const ROLES_MAX: usize = 64;
 /// How far the `created` of a signed intent may be from the service's clock, in milliseconds, either way.
@@ -229,6 +233,12 @@ pub const LIMITS: &[Limit] = &[
     limit("principal", PRINCIPAL_MAX_BYTES, "bytes", "400; nothing is sealed"),
     limit("agents", AGENTS_MAX, "agents ever registered", "429; nothing is sealed"),
     limit(
+        "policies",
+        POLICIES_KEPT_MAX,
+        "entries of policies",
+        "those before them stay sealed, and are no longer listed",
+    ),
+    limit(
         "registrations",
         REGISTRATIONS_MAX,
         "applications, or tool servers, ever registered",
@@ -253,6 +263,7 @@ pub const LIMITS: &[Limit] = &[
     ),
     limit("policy_bundle", POLICY_BUNDLE_MAX_BYTES, "bytes", "activation is refused"),
     limit("policy_rules", POLICY_RULES_MAX, "rules", "activation is refused"),
+    limit("policy_proofs", PROOFS_MAX_SECONDS as usize, "s", "what is not proven by then is unknown"),
     limit(
         "export_range",
         EXPORT_RANGE_MAX_ENTRIES,

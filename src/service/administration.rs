@@ -1,19 +1,15 @@
-//! What operators do: agents and policy.
-
-use std::collections::BTreeMap;
-use std::sync::Arc;
+//! What operators do to agents.
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
+use super::Service;
 use super::caller::Caller;
 use super::error::{ErrorCode, ServiceError};
-use super::{Service, blocking};
 use crate::ledger::state::CredentialDigest;
 use crate::ledger::{Admin, Change, LedgerError, SealedLeaf, new_token};
 use crate::merkle::Hash;
-use crate::policy::{Bundle, Engine, Mode};
 use crate::record::intent::is_id;
 use crate::record::limits;
 use crate::record::statement::AgentKey;
@@ -57,19 +53,6 @@ impl std::fmt::Debug for RegisteredAgent {
             .field("index", &self.index)
             .finish_non_exhaustive()
     }
-}
-
-/// The active policy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct PolicySummary {
-    /// Leaf index of its entry.
-    pub index: u64,
-    /// Digest of the bundle's bytes, hex.
-    pub digest: String,
-    /// Its files.
-    pub files: BTreeMap<String, String>,
-    /// Whether it was active before, so that nothing new was sealed.
-    pub unchanged: bool,
 }
 
 impl Service {
@@ -158,73 +141,6 @@ impl Service {
         });
         Ok(page.collect())
     }
-
-    /// Makes a bundle decide. The bundle that is active already is not sealed again.
-    ///
-    /// # Errors
-    /// [`ErrorCode::Forbidden`], [`ErrorCode::InvalidPolicy`], or the ledger's; the active bundle then stays.
-    pub async fn activate_policy(
-        &self,
-        caller: &Caller,
-        files: BTreeMap<String, Vec<u8>>,
-    ) -> Result<PolicySummary, ServiceError> {
-        let by = caller.operator()?;
-        let invalid =
-            |e: crate::policy::BundleError| ServiceError::new(ErrorCode::InvalidPolicy, e.to_string());
-        let theirs = files.clone();
-        // Parsing and validating may take long: not where others wait to be answered.
-        let bundle = blocking(move || Bundle::load(theirs).map_err(invalid)).await?;
-        let digest = hex::encode(bundle.digest());
-        if let Some(active) = self.policy().filter(|active| active.digest == digest) {
-            return Ok(PolicySummary { unchanged: true, ..active });
-        }
-        if bundle.manifest().mode == Mode::Shadow {
-            let what = "the bundle is in shadow mode, and a bundle that is active decides";
-            return Err(ServiceError::new(ErrorCode::InvalidPolicy, what.to_owned()));
-        }
-        let author = match &bundle.manifest().author {
-            Some(author) => format!("{}, signed with {}", author.name, hex::encode(author.key)),
-            None => "operator, unsigned".to_owned(),
-        };
-        let (engine, failed) = blocking(move || {
-            let engine = Engine::new(bundle).map_err(invalid)?;
-            let (_, failed) = engine.run_tests();
-            Ok((Arc::new(engine), failed))
-        })
-        .await?;
-        if !failed.is_empty() {
-            let failed: Vec<String> =
-                failed.iter().take(FAILED_TESTS_SHOWN).map(ToString::to_string).collect();
-            return Err(ServiceError::new(
-                ErrorCode::InvalidPolicy,
-                failed.join(
-                    "
-",
-                ),
-            ));
-        }
-        let sealed =
-            self.administer(by, Change::ActivatePolicy { engine, files: files.clone(), author }).await?;
-        Ok(PolicySummary { index: sealed.index, digest, files: texts(&files), unchanged: false })
-    }
-
-    /// The active policy.
-    #[must_use]
-    pub fn policy(&self) -> Option<PolicySummary> {
-        self.published().registry.policy().map(|active| PolicySummary {
-            index: active.index,
-            digest: active.digest.clone(),
-            files: texts(&active.files),
-            unchanged: false,
-        })
-    }
-}
-
-/// Tests of a bundle that an error names.
-const FAILED_TESTS_SHOWN: usize = 5;
-
-fn texts(files: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, String> {
-    files.iter().map(|(path, bytes)| (path.clone(), String::from_utf8_lossy(bytes).into_owned())).collect()
 }
 
 fn registered(new: NewAgent, index: u64, token: &Zeroizing<String>) -> RegisteredAgent {

@@ -66,6 +66,8 @@ codes! {
     SignatureInvalid = "signature_invalid", 401, No, "signed with the registered key";
     /// The credential may not do this.
     Forbidden = "forbidden", 403, No, "no";
+    /// The bundle is not signed by an author whose bundles may become active here. The active policy stays as it was.
+    AuthorNotAllowed = "author_not_allowed", 403, No, "signed by an author who is allowed";
     /// The intent names another agent than its credential's.
     AgentMismatch = "agent_mismatch", 403, No, "with the agent's own credential";
     /// There is no such thing, or it is not this caller's.
@@ -178,7 +180,9 @@ impl From<LedgerError> for ServiceError {
             LedgerError::IdOutsideWindow => ErrorCode::IdOutsideWindow,
             LedgerError::CreatedOutsideWindow => ErrorCode::CreatedOutsideWindow,
             LedgerError::NameTaken { .. } => ErrorCode::NameTaken,
-            LedgerError::NoSuchAgent(_) | LedgerError::NoSuchParty { .. } => ErrorCode::NotFound,
+            LedgerError::NoSuchAgent(_) | LedgerError::NoSuchParty { .. } | LedgerError::NothingInShadow => {
+                ErrorCode::NotFound
+            }
             LedgerError::TooManyRegistrations => ErrorCode::TooManyRegistrations,
             LedgerError::SessionOpen(_) => ErrorCode::SessionOpen,
             LedgerError::SessionNotOpen => ErrorCode::SessionNotOpen,

@@ -20,6 +20,7 @@ mod export_stream;
 mod exports;
 mod following;
 mod parties;
+mod policies;
 mod reads;
 mod room;
 mod submission;
@@ -30,13 +31,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::watch;
 
-pub use administration::{NewAgent, PolicySummary, RegisteredAgent};
+pub use administration::{NewAgent, RegisteredAgent};
 pub use caller::Caller;
 pub use error::{ErrorCode, SealedState, ServiceError};
 pub use export_stream::BundleStream;
 pub use exports::ExportRequest;
 pub use following::Growth;
 pub use parties::{NewParty, RegisteredParty};
+pub use policies::{PolicyRow, PolicySummary, RollbackTo};
 pub use reads::{ConsistencyProof, InclusionProof, PayloadView};
 pub use room::Room;
 pub use submission::{HandedIn, SubmissionHeaders};
@@ -46,6 +48,7 @@ pub use crate::ledger::Distribution;
 pub use crate::ledger::clock::Stopwatch;
 pub use crate::ledger::state::PartyKind;
 use crate::ledger::{Ledger, LedgerError, News, Published};
+pub use crate::policy::Mode as PolicyMode;
 
 /// The use cases over one running ledger.
 #[derive(Debug)]
@@ -53,6 +56,8 @@ pub struct Service {
     ledger: Arc<Ledger>,
     public_log: bool,
     refused: Vec<AtomicU64>,
+    /// Whose bundles may become active; nobody named: anybody's.
+    policy_authors: Vec<[u8; 32]>,
     /// What bodies may take of the memory.
     rooms: room::Rooms,
     /// Held while the key of bundles is made or announced.
@@ -75,7 +80,8 @@ impl Service {
             News::Poisoned => drop(ends.send_replace(true)),
         });
         let (rooms, bundle_key) = (room::Rooms::new(), tokio::sync::Mutex::default());
-        Self { ledger, public_log, refused, rooms, bundle_key, grown, ending }
+        let policy_authors = Vec::new();
+        Self { ledger, public_log, refused, policy_authors, rooms, bundle_key, grown, ending }
     }
 
     /// The ledger.

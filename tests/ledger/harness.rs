@@ -16,8 +16,8 @@ use foreseal::ledger::clock::Clock;
 use foreseal::ledger::layout::Layout;
 use foreseal::ledger::state::CredentialDigest;
 use foreseal::ledger::{
-    Accepted, Admin, Admitted, Change, Ledger, LedgerError, LedgerOptions, OpenError, OpenReport, SealedLeaf,
-    init,
+    Accepted, Admin, Admitted, Change, Ledger, LedgerError, LedgerOptions, NewPolicy, OpenError, OpenReport,
+    SealedLeaf, init,
 };
 use foreseal::merkle::{Hash, TileKind, TilePath, verify_consistency, verify_inclusion};
 use foreseal::note::{Checkpoint, SignedNote, TrustPolicy};
@@ -164,7 +164,8 @@ pub(crate) fn permit_all(n: u64) -> Change {
         let bundle = Bundle::load(files.clone()).unwrap_or_else(|error| panic!("{error}"));
         Arc::new(Engine::new(bundle).unwrap())
     });
-    Change::ActivatePolicy { engine: Arc::clone(engine), files, author: "test".to_owned() }
+    let bundle = NewPolicy::of(engine.bundle(), files, "test".to_owned());
+    Change::ActivatePolicy { engine: Arc::clone(engine), bundle, restores: None }
 }
 
 /// Waits for an answer; a dropped one is what the service reports as not known. None in time is a hang.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use foreseal::ledger::rederive::replay;
 use foreseal::ledger::state::{CredentialDigest, PartyKind};
 use foreseal::ledger::{Accepted, Change, Heard, LedgerError, Told};
 use foreseal::record::entry::{Entry, OutcomeStatus, SessionTag};
@@ -14,8 +15,8 @@ const TOOLS: &str = r#"{"tools":[
   {"server":"mail","name":"contacts","groups":["read"],"input":{"type":"object","properties":{}},
    "output":{"authoritative":[{"at":"/contacts/*/email","type":"email"}],"untrusted":true,"sensitive":true}},
   {"server":"mail","name":"send","groups":["external"],
-   "input":{"type":"object","properties":{"to":{"type":"string"},"body":{"type":"string"}}},
-   "destinations":[{"at":"/to","type":"email"}],"payload":["/body"]},
+   "input":{"type":"object","properties":{"to":{"type":"string"},"body":{"type":"string"},"cost":{"type":"number"}}},
+   "destinations":[{"at":"/to","type":"email"}],"payload":["/body"],"amount":"/cost"},
   {"server":"mail","name":"never","input":{"type":"object","properties":{}}}]}"#;
 const RULES: &str = r#"@id("all") permit (principal, action, resource);
 @id("never") forbid (principal, action == Action::"mail/never", resource);
@@ -233,6 +234,11 @@ impl Scene {
     pub fn conclude(&mut self) {
         drop(self.desk.take());
         assert_whole(&self.site, "at the end");
+        // Promise 7, over whatever happened here.
+        let (disk, trust) = (self.site.disk(), self.site.trust());
+        let found = replay(&disk, &self.site.layout, Some(&trust), &mut |_, _| {});
+        let same = (found.verdicts.rederived, found.facts.rederived, found.difference_count);
+        assert_eq!(same, (found.decisions, found.decisions, 0), "{found:#?}");
     }
 }
 
@@ -259,6 +265,8 @@ struct Known {
     denials: u64,
     untrusted: bool,
     incomplete: bool,
+    /// In ten-thousandths, since it was opened; was an amount unreadable?
+    spent: (i64, bool),
     /// What was asked since it was opened, by kind.
     asked: Vec<u8>,
     last_minute: u64,
@@ -272,8 +280,18 @@ fn call_of(kind: u8) -> Value {
     match kind {
         0 => call("never", json!({})),
         1 => call("contacts", json!({})),
-        other => call("send", json!({ "to": format!("{other}@example.com") })),
+        // Too fine to be counted.
+        3 => call("send", json!({ "to": "3@example.com", "cost": 0.000_01 })),
+        other => {
+            call("send", json!({ "to": format!("{other}@example.com"), "cost": f64::from(other) * 1.25 }))
+        }
     }
+}
+
+/// What a call of that kind costs, in ten-thousandths.
+fn cost_of(kinds: &[u8], (spent, unknown): (i64, bool)) -> (i64, bool) {
+    let counted = kinds.iter().filter(|kind| ![0, 1, 3].contains(*kind));
+    (spent + counted.map(|kind| i64::from(*kind) * 12_500).sum::<i64>(), unknown || kinds.contains(&3))
 }
 
 impl Scene {
@@ -314,7 +332,14 @@ impl Scene {
         for event in current {
             match event {
                 Event::Opened { depth, .. } => {
-                    known = Known { opened: true, depth: *depth, turns: 1, asked: Vec::new(), ..known };
+                    known = Known {
+                        opened: true,
+                        depth: *depth,
+                        turns: 1,
+                        asked: Vec::new(),
+                        spent: (0, false),
+                        ..known
+                    };
                     awaited.clear();
                 }
                 Event::Turn { .. } => known.turns += 1,
@@ -325,6 +350,7 @@ impl Scene {
                     known.last_minute += if now - at < 60_000 { kinds.len() as u64 } else { 0 };
                     if known.opened {
                         known.asked.extend(kinds);
+                        known.spent = cost_of(kinds, known.spent);
                         let reads = kinds.iter().zip(0u32..).filter(|(kind, _)| **kind == 1);
                         awaited.extend(reads.map(|(_, number)| (*leaf, number)));
                     }
@@ -403,6 +429,10 @@ impl Scene {
             assert!(untrusted || !known.untrusted, "{context}");
             let earlier = kinds[..i].iter().chain(&known.asked).filter(|other| *other == kind).count();
             assert_eq!(context["loop"]["repeats"], if known.opened { earlier } else { 0 });
+            let (total, unknown) = cost_of(kinds, known.spent);
+            let total = format!("{}.{:04}", total / 10_000, total % 10_000);
+            assert_eq!(context["spend"]["total"], json!({ "decimal": total }), "{context} {known:?}");
+            assert_eq!(context["spend"]["unknown"], unknown || !known.opened, "{context} {known:?}");
             let minute = context["rate"]["session_minute"].as_u64().unwrap();
             assert!(minute >= known.last_minute + kinds.len() as u64, "{context} {known:?}");
         }

@@ -49,6 +49,11 @@ pub(crate) const OUTPUTS: &[Output] = &[
     ),
     output("foreseal policy sign DIR --json", "policy.signed", "the key it was signed with"),
     output("foreseal policy new SENTENCE --json", "policy.rule", "a rule"),
+    output(
+        "foreseal policy eval --json",
+        "policy.eval",
+        "attacks stopped and benign work held, over recorded runs",
+    ),
     output("foreseal tool import FILE --json", "tool.import", "what became of each tool, and what changed"),
     output("foreseal tool lint FILE --json", "tool.lint", "what the registry leaves unsaid"),
     output("foreseal tool scan FILE --json", "tool.scan", "what was found, the gravest first"),

@@ -16,8 +16,8 @@ use foreseal::ledger::fsck::{Keys, check};
 use foreseal::ledger::layout::Layout;
 use foreseal::ledger::state::{CredentialDigest, PartyKind};
 use foreseal::ledger::{
-    Accepted, Admin, Admitted, Change, Heard, Ledger, LedgerError, LedgerOptions, OpenError, OpenReport,
-    SealedLeaf, Testimony, Told, init,
+    Accepted, Admin, Admitted, Change, Heard, Ledger, LedgerError, LedgerOptions, NewPolicy, OpenError,
+    OpenReport, SealedLeaf, Testimony, Told, init,
 };
 use foreseal::note::{Checkpoint, SignedNote, TrustPolicy};
 use foreseal::policy::{Bundle, Engine};
@@ -233,7 +233,8 @@ impl Desk {
 
     pub fn activate(&self, files: BTreeMap<String, Vec<u8>>) -> Result<SealedLeaf, LedgerError> {
         let engine = Arc::new(Engine::new(Bundle::load(files.clone()).unwrap()).unwrap());
-        self.administer(Some(0), Change::ActivatePolicy { engine, files, author: "test".to_owned() })
+        let bundle = NewPolicy::of(engine.bundle(), files, "test".to_owned());
+        self.administer(Some(0), Change::ActivatePolicy { engine, bundle, restores: None })
     }
 
     /// Submits without waiting.

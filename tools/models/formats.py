@@ -139,6 +139,7 @@ def evaluation_of(calls):
 # ---- entries and the records behind them ----------------------------------------------------------------------------
 
 TOKENS = {"admin": "fsa_" + "A" * 43, "support-bot": "fsk_" + "B" * 43, "signing-bot": "fsk_" + "C" * 43, "new": "fsk_" + "D" * 43, "helpdesk": "fsp_" + "E" * 43, "mail": "fst_" + "F" * 43}
+SHADOW = {"common.cedar": '@id("none") forbid (principal, action, resource);\n'}
 FILES = {"common.cedar": '@id("all") permit (principal, action, resource);\n', "more.cedar": "// \u00fc\n"}
 
 
@@ -174,6 +175,8 @@ def story():
         15: {"tool": "mail", "credential": credential("mail")},
         16: {"agent": "support-bot", "session": "s-7", "principal": {"id": "alice@example.com", "roles": ["customer"]}, "environment": "prod", "words": ["Send my invoice to bob@example.com"], "plan": {"steps": [{"server": "mail", "tool": "send"}]}, "delegation_depth": 1},
         17: {"words": ["And one to carol@example.com"]},
+        **{index: {"author": "operator, unsigned", "digest": bundle_digest(files), "files": files}
+           for index, files in ((22, SHADOW), (23, FILES), (24, SHADOW), (25, SHADOW), (26, FILES), (27, SHADOW))},
         19: {"intent": uuid7(18), "call": "c1", "tool": "tool", "result": {"messages": [{"from": "bob@example.com"}, 1.5, None]}},
     }
     seeds = {index: bytes_from(160 + index) for index in records}
@@ -207,6 +210,14 @@ def story():
         entry("outcome", 19, 68_000, tool=15, intent=18, call=0, session=tag(2, "s-7"), status="ok", result=answered, declared=sealed[19]),
         entry("tool", 20, 69_000, operation="revoke", tool=15, by=0),
         entry("application", 21, 69_000, operation="revoke", application=14, by=0),
+        entry("policy", 22, 70_000, by=0, mode="shadow", rules=1, declared=sealed[22]),
+        entry("policy", 23, 71_000, by=0, mode="enforce", rules=1, declared=sealed[23]),
+        entry("policy", 24, 72_000, by=0, mode="shadow", rules=1, declared=sealed[24], ends=22),
+        entry("policy", 25, 73_000, by=0, mode="enforce", rules=1, declared=sealed[25], ends=24),
+        entry("policy", 26, 74_000, by=0, mode="enforce", rules=1, declared=sealed[26], restores=1),
+        entry("policy", 27, 75_000, by=0, mode="shadow", rules=1, declared=sealed[27]),
+        entry("intent", 28, 76_000, seq=4, prev=18, outcome="allow", calls=calls(plain, "allow"), **{**by_support, "policy": 26, "signer": 7}),
+        entry("policy", 29, 77_000, by=0, mode="withdraw", ends=27),
         {"v": 1, "type": "novelty", "at": "whenever"},
         {"v": 2, "type": "intent"},
     ]
@@ -221,7 +232,9 @@ def entries():
         "intent, stricter than its call", "refused", "agent revoked",
         "bundle key", "export", "bundle key that replaces one",
         "application registered", "tool server registered", "session", "turn", "intent that sets a label", "outcome",
-        "tool server revoked", "application revoked", "a type that is not known", "a version that is not known",
+        "tool server revoked", "application revoked", "policy in shadow", "policy beside one in shadow",
+        "policy in shadow in place of another", "policy that was in shadow", "policy restored", "policy in shadow again",
+        "intent beside a policy in shadow", "policy withdrawn from shadow", "a type that is not known", "a version that is not known",
     )  # fmt: skip
     accepted = [
         {"about": name, "entry": jcs(leaf), "leaf_hash": b64(leaf_hash(canonical(leaf)))} for name, leaf in zip(names, leaves)
@@ -261,6 +274,9 @@ def entries():
         "an id that is no UUID": jcs({**base, "id": "i-4"}),
         "a count left out": jcs({**leaves[9], "counts": {"400": 3}}),
         "a mode that is not known": jcs({**leaves[1], "mode": "watch"}),
+        "a policy that restores a text": jcs({**leaves[26], "restores": "1"}),
+        "a policy that ends null": jcs({**leaves[24], "ends": None}),
+        "a policy with its author": jcs({**leaves[1], "author": "operator, unsigned"}),
         "a purpose that is not known": jcs({**leaves[11], "purpose": "permit"}),
         "replaces null": jcs({**leaves[11], "replaces": None}),
         "an export without its record": jcs({k: v for k, v in leaves[12].items() if k != "declared"}),
@@ -288,6 +304,24 @@ def chain():
         ("a time before the previous leaf's", 4, change(4, at=moment(7))),
         ("an operator who is rotated", 1, change(0, operation="rotate")),
         ("a policy by nobody", 1, change(1, by=1)),
+        ("a policy without its record", 1, change(1, declared=None)),
+        ("a policy without the number of its rules", 1, change(1, rules=None)),
+        ("a first policy that restores one", 1, change(1, restores=0)),
+        ("a policy that ends no shadow", 1, change(1, ends=0)),
+        ("a policy in shadow that restores one", 22, change(22, restores=1)),
+        ("a policy in shadow that ends the active one", 22, change(22, ends=1)),
+        ("a policy that ends another shadow", 23, change(23, ends=1)),
+        ("a policy in shadow beside another", 24, change(24, ends=None)),
+        ("a policy that restores one that watched", 26, change(26, restores=24)),
+        ("a policy that restores one to come", 26, change(26, restores=26)),
+        ("a withdrawal of nothing", 22, change(29, at=moment(70_000), ends=None)),
+        ("a withdrawal that names none", 29, change(29, ends=None)),
+        ("a withdrawal of another", 29, change(29, ends=24)),
+        ("a withdrawal with a bundle", 29, change(29, rules=1, declared=leaves[27]["declared"])),
+        ("a withdrawal by an agent", 29, change(29, by=2)),
+        ("a withdrawal of what is withdrawn", 30, change(29)),
+        ("an intent decided by what watches", 28, change(28, policy=27)),
+        ("an intent decided by what was replaced", 28, change(28, policy=25)),
         ("an agent registered by an agent", 3, change(3, by=2)),
         ("a registration without its record", 3, change(3, declared=None)),
         ("a registration that names an agent", 3, change(3, agent=2)),

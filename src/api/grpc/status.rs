@@ -34,7 +34,9 @@ pub const fn status_of(code: ErrorCode) -> Code {
         ErrorCode::Unauthenticated | ErrorCode::SignatureRequired | ErrorCode::SignatureInvalid => {
             Code::Unauthenticated
         }
-        ErrorCode::Forbidden | ErrorCode::AgentMismatch => Code::PermissionDenied,
+        ErrorCode::AuthorNotAllowed | ErrorCode::Forbidden | ErrorCode::AgentMismatch => {
+            Code::PermissionDenied
+        }
         ErrorCode::NotFound => Code::NotFound,
         ErrorCode::NotInLog => Code::OutOfRange,
         // A compressed message, too: so the protocol has it.

@@ -1,6 +1,4 @@
-//! `/v1/agents` and `/v1/policies`: what operators do.
-
-use std::collections::BTreeMap;
+//! `/v1/agents`: what operators do.
 
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
@@ -14,7 +12,7 @@ use super::credentials::{caller, typed_body};
 use super::intents::json as answer;
 use super::query::Number;
 use super::{App, Problem};
-use crate::service::{ErrorCode, NewAgent, ServiceError};
+use crate::service::NewAgent;
 
 /// Where a page begins.
 #[derive(Deserialize)]
@@ -35,13 +33,6 @@ impl After {
 struct Rotation {
     #[serde(default)]
     public_key: Option<String>,
-}
-
-/// The body of an activation: file names and their text.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Activation {
-    files: BTreeMap<String, String>,
 }
 
 /// `POST /v1/agents`
@@ -103,35 +94,4 @@ pub(super) async fn agents(
     let Query(page) = page?;
     let agents = service.agents(&caller, page.after()).map_err(counted)?;
     answer(StatusCode::OK, &json!({ "agents": agents })).map_err(Problem)
-}
-
-/// `GET /v1/policies`
-pub(super) async fn policy(State(service): App, headers: HeaderMap) -> Result<Response, Problem> {
-    let allowed = caller(&service, &headers).and_then(|caller| caller.operator());
-    allowed.map_err(|error| Problem::counted(&service, error))?;
-    let active = service.policy().ok_or_else(|| {
-        Problem(
-            ServiceError::new(ErrorCode::NotFound, "no policy is active, so everything is denied")
-                .hint("start with serve --policies DIR, or POST /v1/policies"),
-        )
-    })?;
-    answer(StatusCode::OK, &active).map_err(Problem)
-}
-
-/// `POST /v1/policies`
-pub(super) async fn activate_policy(
-    State(service): App,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, Problem> {
-    let activated = async {
-        let caller = caller(&service, &headers)?;
-        caller.operator()?;
-        let Activation { files } = typed_body(&service, &headers, body).await?;
-        let files = files.into_iter().map(|(path, text)| (path, text.into_bytes())).collect();
-        let active = service.activate_policy(&caller, files).await?;
-        let status = if active.unchanged { StatusCode::OK } else { StatusCode::CREATED };
-        answer(status, &active)
-    };
-    activated.await.map_err(|error| Problem::counted(&service, error))
 }

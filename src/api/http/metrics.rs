@@ -76,6 +76,9 @@ const SPREADS: &[Spread] = &[
     ("answer_seconds", "From an intent's admission to its answer, sealed and signed", 1e6, |service| {
         service.ledger().measures().answer_us.distribution()
     }),
+    ("decide_seconds", "The facts of one intent and the rules about them", 1e6, |service| {
+        service.ledger().measures().decide_us.distribution()
+    }),
     ("journal_seconds", "Writing and syncing one frame of the journal", 1e6, |service| {
         service.ledger().measures().journal_us.distribution()
     }),

@@ -11,6 +11,7 @@ mod log;
 mod metrics;
 pub mod openapi;
 mod parties;
+mod policies;
 mod problem;
 mod query;
 mod routes;

@@ -10,10 +10,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::on;
 
 use super::openapi::operation::{Needs, Operation, Place};
-use super::openapi::{self, operations as described, parties as of_parties};
+use super::openapi::{self, operations as described, parties as of_parties, policies as of_policies};
 use super::{
     App, Problem, admin, credentials, exports, health, intents, log, metrics, no_method, no_route, parties,
-    sessions, time_out,
+    policies, sessions, time_out,
 };
 use crate::api::grpc;
 use crate::record::limits;
@@ -82,8 +82,12 @@ fn routes() -> Described {
         .with(&of_parties::TOOL_SERVERS, parties::tool_servers)
         .with(&of_parties::ROTATE_TOOL_SERVER, parties::rotate_tool_server)
         .with(&of_parties::REVOKE_TOOL_SERVER, parties::revoke_tool_server)
-        .with(&described::POLICY, admin::policy)
-        .with(&described::ACTIVATE_POLICY, admin::activate_policy)
+        .with(&of_policies::POLICY, policies::active)
+        .with(&of_policies::ACTIVATE_POLICY, policies::activate)
+        .with(&of_policies::POLICY_HISTORY, policies::history)
+        .with(&of_policies::SEALED_POLICY, policies::sealed)
+        .with(&of_policies::ROLL_BACK_POLICY, policies::roll_back)
+        .with(&of_policies::WITHDRAW_SHADOW, policies::withdraw)
         .with(&described::METRICS, metrics::metrics);
     // A range may take long to read before the first byte comes; its own limits bound it.
     let slow = Described::new()

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use super::make::Row;
 use super::manifest::Manifest;
 use super::{Opened, ProvenLeaf, Tally};
+use crate::record::entry::{Entry, PolicyMode};
 use crate::record::json::{JsonLimits, parse_with};
 
 /// What the page is made of.
@@ -161,8 +162,14 @@ fn decisions(page: &Page<'_>, out: &mut String) -> std::fmt::Result {
     writeln!(out, "</table>")
 }
 
+/// Whether the bundle only watched.
+fn is_shadow(leaf: &ProvenLeaf) -> bool {
+    let entry = Entry::parse(leaf.entry.as_bytes());
+    matches!(entry, Ok(Entry::Policy(policy)) if policy.mode == PolicyMode::Shadow)
+}
+
 fn policies(page: &Page<'_>, out: &mut String) -> std::fmt::Result {
-    writeln!(out, "<h2>Policies that decided</h2>")?;
+    writeln!(out, "<h2>Policies</h2>")?;
     if page.policies.is_empty() {
         writeln!(out, "<p>None: without a policy everything is denied.</p>")?;
     }
@@ -173,7 +180,8 @@ fn policies(page: &Page<'_>, out: &mut String) -> std::fmt::Result {
         let text = |name: &str| record.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
         writeln!(
             out,
-            "<p>Active from entry {}. Author: {}. Digest <code>{}</code>.</p>",
+            "<p>{} from entry {}. Author: {}. Digest <code>{}</code>.</p>",
+            if is_shadow(leaf) { "In shadow: it decided nothing," } else { "Active" },
             leaf.index,
             escape(text("author")),
             escape(text("digest"))

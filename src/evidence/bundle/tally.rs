@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::record::entry::{Entry, IntentEntry};
+use crate::record::entry::{Entry, IntentEntry, PolicyMode};
 use crate::record::time::Timestamp;
 
 /// A fold over the leaves of a range. Holds two numbers an agent.
@@ -15,7 +15,7 @@ pub struct Tally {
     pub outcomes: BTreeMap<String, u64>,
     /// Leaves that registered the agents and keys that intents of the range name.
     pub agents: BTreeSet<u64>,
-    /// Leaves of the policies that decided in the range or became active in it.
+    /// Leaves of the policies that decided in the range, and of those that came in it to decide or to watch.
     pub policies: BTreeSet<u64>,
     /// Intents.
     pub intents: u64,
@@ -47,9 +47,11 @@ impl Tally {
         }
         match entry {
             Entry::Intent(intent) => self.add_intent(index, intent)?,
-            Entry::Policy(_) => {
-                self.policies.insert(index);
-                self.policy = Some(Some(index));
+            Entry::Policy(policy) => {
+                self.policies.extend(policy.declared.map(|_| index));
+                if policy.mode == PolicyMode::Enforce {
+                    self.policy = Some(Some(index));
+                }
             }
             Entry::Unknown { .. } => self.not_understood += 1,
             _ => {}

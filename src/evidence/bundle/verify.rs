@@ -290,7 +290,8 @@ impl Bundle<'_> {
         let mut policies = BTreeSet::new();
         self.leaves(POLICIES, checkpoint, &mut |leaf, entry| {
             let Entry::Policy(entry) = entry else { return Err(format!("leaf {} is no policy", leaf.index)) };
-            check_policy(&leaf.record(&entry.declared)?)
+            let declared = entry.declared.ok_or_else(|| format!("leaf {} carries no policy", leaf.index))?;
+            check_policy(&leaf.record(&declared)?)
                 .map_err(|e| format!("the policy of leaf {}: {e}", leaf.index))?;
             policies.insert(leaf.index);
             Ok(())

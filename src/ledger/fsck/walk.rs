@@ -15,17 +15,17 @@ use crate::record::chain::{Chain, Outcomes};
 use crate::record::entry::Entry;
 
 /// The keys that checkpoints must be signed by; remembers the last one, because markers repeat it.
-pub(super) struct Trusted<'a> {
+pub(in crate::ledger) struct Trusted<'a> {
     policy: &'a TrustPolicy,
     last: Option<(Vec<u8>, u64, Hash)>,
 }
 
 impl<'a> Trusted<'a> {
-    pub(super) fn new(policy: &'a TrustPolicy) -> Self {
+    pub(in crate::ledger) fn new(policy: &'a TrustPolicy) -> Self {
         Self { policy, last: None }
     }
 
-    fn verify(&mut self, note: &[u8]) -> Result<(u64, Hash), Stop> {
+    pub(in crate::ledger) fn verify(&mut self, note: &[u8]) -> Result<(u64, Hash), Stop> {
         if let Some((known, size, root)) = &self.last
             && known == note
         {
@@ -44,7 +44,7 @@ impl<'a> Trusted<'a> {
 }
 
 /// A first finding that ends the walk.
-pub(super) enum Stop {
+pub(in crate::ledger) enum Stop {
     Read(String),
     Checkpoint(String),
     Tag(Position),

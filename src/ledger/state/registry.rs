@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::super::layered_map::LayeredMap;
 use super::StateError;
+use super::policies::{ActivePolicy, Policies, SealedPolicy};
 use super::record::Record;
 use crate::record::entry::{AgentEntry, ApplicationEntry, Entry, Operation, ToolEntry};
 
@@ -20,7 +21,7 @@ pub struct Registry {
     applications: Roster,
     tool_servers: Roster,
     credentials: LayeredMap<CredentialDigest, Holder>,
-    policy: Option<Arc<ActivePolicy>>,
+    policies: Policies,
     /// Every bundle key ever announced, the present one last.
     bundle_keys: Vec<(u64, [u8; 32])>,
 }
@@ -120,17 +121,6 @@ impl Roster {
         self.parties.insert(at, Arc::new(party));
         known.map(|party| party.credential)
     }
-}
-
-/// The bundle that decides.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ActivePolicy {
-    /// Leaf index of its entry.
-    pub index: u64,
-    /// Digest of the bundle's bytes.
-    pub digest: String,
-    /// Its files.
-    pub files: BTreeMap<String, Vec<u8>>,
 }
 
 /// Who holds a credential.
@@ -234,7 +224,25 @@ impl Registry {
     /// The active policy.
     #[must_use]
     pub fn policy(&self) -> Option<&Arc<ActivePolicy>> {
-        self.policy.as_ref()
+        self.policies.active()
+    }
+
+    /// The policy in shadow: it watches, and decides nothing.
+    #[must_use]
+    pub fn shadow(&self) -> Option<&Arc<SealedPolicy>> {
+        self.policies.shadow()
+    }
+
+    /// The entries of policies in the order of the log: the last
+    /// [`POLICIES_KEPT_MAX`](crate::record::limits::POLICIES_KEPT_MAX) of them.
+    pub fn policies(&self) -> impl Iterator<Item = &Arc<SealedPolicy>> {
+        self.policies.sealed()
+    }
+
+    /// One of [`Registry::policies`].
+    #[must_use]
+    pub fn sealed_policy(&self, index: u64) -> Option<&Arc<SealedPolicy>> {
+        self.policies.at(index)
     }
 }
 
@@ -245,7 +253,7 @@ pub(super) enum Change {
     AgentRotated { agent: u64, credential: CredentialDigest, key: Option<[u8; 32]> },
     AgentRevoked { agent: u64 },
     Party { kind: PartyKind, at: u64, change: PartyChange },
-    Policy { digest: String, files: BTreeMap<String, Vec<u8>> },
+    Policy { sealed: Box<SealedPolicy>, files: BTreeMap<String, Vec<u8>> },
     BundleKey { key: [u8; 32] },
 }
 
@@ -272,9 +280,9 @@ impl Change {
             Entry::Tool(ToolEntry { operation, tool: of, .. }) => {
                 Self::read_party(index, PartyKind::ToolServer, *operation, *of, record).map(Some)
             }
-            Entry::Policy(_) => {
-                let record = Record::parse(index, "policy", record)?;
-                Ok(Some(Self::Policy { digest: record.text("digest")?, files: record.files()? }))
+            Entry::Policy(entry) => {
+                let (sealed, files) = SealedPolicy::read(index, entry, record)?;
+                Ok(Some(Self::Policy { sealed: Box::new(sealed), files }))
             }
             Entry::Key(announced) => Ok(Some(Self::BundleKey { key: announced.key.0 })),
             _ => Ok(None),
@@ -355,9 +363,7 @@ impl Change {
                     registry.credentials.insert(credential, kind.holder(at));
                 }
             }
-            Self::Policy { digest, files } => {
-                registry.policy = Some(Arc::new(ActivePolicy { index, digest, files }));
-            }
+            Self::Policy { sealed, files } => registry.policies.apply(*sealed, files),
             Self::BundleKey { key } => registry.bundle_keys.push((index, key)),
         }
     }

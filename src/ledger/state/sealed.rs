@@ -10,6 +10,9 @@ use crate::record::intent::Intent;
 pub enum Sealed<'a> {
     /// Nothing, or nothing that the fold needs.
     Nothing,
+    /// Something, and who folds may not see it: what the fold would have learned from it is not known.
+    #[cfg(feature = "replay")]
+    Withheld,
     /// The declared document.
     Declared(&'a [u8]),
     /// All of it.
@@ -46,6 +49,7 @@ impl<'a> Sealed<'a> {
             Entry::Outcome(_) => ("outcome", self.record::<OutcomeRecord>().is_some()),
             _ => return Ok(()),
         };
+        let sound = sound || matches!(self, Self::Withheld);
         let problem = "is missing, or has another form";
         if sound { Ok(()) } else { Err(StateError::Record { index, kind, problem }) }
     }
@@ -74,7 +78,7 @@ impl<'a> Sealed<'a> {
                 let steps = steps_of(&payload.evaluation, intent.calls.len());
                 Some(Decided { intent: Cow::Owned(intent), steps })
             }
-            Self::Nothing | Self::Declared(_) => None,
+            Self::Nothing | Self::Withheld | Self::Declared(_) => None,
         }
     }
 }

@@ -189,6 +189,7 @@ impl Sessions {
             if !entry.may_run(number) {
                 continue;
             }
+            opened.spent = opened.spent.and(context.tools.spends(call));
             let step = steps.get(number).copied().flatten();
             if let (Some(step), Some(plan)) = (step, &mut opened.plan) {
                 plan.state.ran(step);
@@ -374,6 +375,17 @@ impl Sessions {
         }
     }
 
+    /// Whether so many sessions of which not all is known could change what others are told: by being let go or not, or
+    /// by what all memories may hold together.
+    pub(in crate::ledger) fn may_be_crowded_by(&self, unknown: usize) -> bool {
+        let unknown_fingerprints = MEMORY_MOST.saturating_mul(unknown as u64);
+        let crowded = |held: u64, max: u64| held.saturating_add(unknown_fingerprints) >= max;
+        let [idle, open] = self.fingerprints;
+        self.held.len().saturating_add(unknown) >= limits::SESSIONS_MAX
+            || crowded(idle, FINGERPRINTS_IDLE_MAX)
+            || crowded(open, FINGERPRINTS_OPEN_MAX)
+    }
+
     /// Sessions held.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -393,6 +405,8 @@ const SENSITIVE: &str = "sensitive";
 const FINGERPRINTS_OPEN_MAX: u64 = 2_000_000;
 /// The same of sessions that nobody opened.
 const FINGERPRINTS_IDLE_MAX: u64 = 500_000;
+/// More than one memory can hold, by its own limits.
+const MEMORY_MOST: u64 = 1 << 17;
 
 /// In a snapshot the sessions are one string of bytes: a build that cannot decide passes over it.
 pub(super) mod as_bytes {
@@ -401,19 +415,28 @@ pub(super) mod as_bytes {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     use super::Sessions;
+    use crate::policy::{FACTS_VERSION, signals};
+
+    /// What is remembered is what these versions saw. Others would have seen something else, and an auditor folds the
+    /// whole log by one version: so does a service that was changed.
+    const FORM: [u32; 2] = [FACTS_VERSION, signals::VERSION];
 
     pub(in super::super) fn serialize<S: Serializer>(
         sessions: &Sessions,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        postcard::to_stdvec(sessions).map_err(S::Error::custom)?.serialize(serializer)
+        postcard::to_stdvec(&(FORM, sessions)).map_err(S::Error::custom)?.serialize(serializer)
     }
 
     pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Sessions, D::Error> {
         let bytes = Vec::<u8>::deserialize(deserializer)?;
-        postcard::from_bytes(&bytes).map_err(D::Error::custom)
+        let (form, rest) = postcard::take_from_bytes::<[u32; 2]>(&bytes).map_err(D::Error::custom)?;
+        if FORM != form {
+            return Err(D::Error::custom("other detectors saw what is in it"));
+        }
+        postcard::from_bytes(rest).map_err(D::Error::custom)
     }
 }
 

@@ -15,6 +15,8 @@ const READ: &str = "read";
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tools {
     known: OnceLock<Arc<BTreeMap<String, Tool>>>,
+    /// Whichever policy is active, these are the tools.
+    pinned: bool,
 }
 
 /// They follow from the registry.
@@ -33,7 +35,14 @@ pub(super) struct ToolsOf<'a> {
 impl Tools {
     /// Another policy is active.
     pub(super) fn forget(&mut self) {
-        self.known = OnceLock::new();
+        if !self.pinned {
+            self.known = OnceLock::new();
+        }
+    }
+
+    /// The tools of a bundle, from here on.
+    pub(super) fn pin(&mut self, files: &BTreeMap<String, Vec<u8>>) {
+        *self = Self { known: OnceLock::from(Arc::new(tools_of(files))), pinned: true };
     }
 
     pub(super) fn of<'a>(&'a self, registry: &'a Registry) -> ToolsOf<'a> {
@@ -68,6 +77,11 @@ impl ToolsOf<'_> {
             ),
             None => Reading::default(),
         }
+    }
+
+    /// What a call spends, in ten-thousandths; `None` where that is not known.
+    pub(super) fn spends(&self, call: &Call) -> Option<i64> {
+        self.tools.get(&action_id(&call.server, &call.tool))?.spends(&call.args)
     }
 
     /// Whether a tool brings something into the session: one that is not registered may.

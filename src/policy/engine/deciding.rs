@@ -8,11 +8,12 @@ use serde_json::Value;
 use super::calls::Order;
 use crate::policy::argument_path::ArgumentPath;
 use crate::policy::bundle::Bundle;
-use crate::policy::facts::{Knowledge, PlanFacts, PlanView};
+use crate::policy::facts::{Knowledge, PlanFacts, PlanView, SessionFacts, SpendFacts};
 use crate::policy::plan::Planned;
 use crate::policy::provenance::{Asked, Destination, FingerprintKey, Grounding, Memory, Pattern, Standing};
 use crate::policy::request::{CallFacts, CallView, DecideInput};
 use crate::policy::signals::{self, Signals};
+use crate::policy::spend::Spent;
 use crate::policy::tools::{Tool, action_id};
 use crate::record::decision::Outcome;
 
@@ -57,10 +58,11 @@ impl<'a> Deciding<'a> {
                 None => labels.extend(["sensitive", "untrusted"].map(str::to_owned)),
             }
         }
-        let plan = self.plan(i, call);
+        let plan = self.plan(i, call, tool);
         let signals = call.signals.cloned().unwrap_or_else(|| signals_of(bundle, tool, call.args));
         let asked = self.asked(tool);
-        CallFacts { grounding: self.grounding(call, tool), asked, signals, plan, labels }
+        let spend = self.spend(bundle, call, tool);
+        CallFacts { grounding: self.grounding(call, tool), asked, signals, plan, spend, labels }
     }
 
     /// What is learned about a call that was changed. The step of the plan was looked for before.
@@ -76,6 +78,7 @@ impl<'a> Deciding<'a> {
             asked: before.asked,
             signals: signals_of(bundle, Some(tool), call.args),
             plan: before.plan,
+            spend: before.spend,
             labels: before.labels.clone(),
         }
     }
@@ -83,8 +86,13 @@ impl<'a> Deciding<'a> {
     /// What the session has heard and read says about where the call goes and what it carries.
     fn grounding(&self, call: &CallView<'_>, tool: Option<&Tool>) -> Grounding {
         let Knowledge { memory, key } = self.knowledge();
-        match tool.map(|tool| &tool.labels).filter(|labels| labels.labelled) {
-            Some(labels) => memory.ground(key, &labels.destinations, &labels.payload, call.args),
+        match tool.filter(|tool| tool.labels.labelled) {
+            Some(tool) => {
+                let labels = &tool.labels;
+                let mut grounding = memory.ground(key, &labels.destinations, &labels.payload, call.args);
+                unexplained(tool, call.args, &mut grounding);
+                grounding
+            }
             // Nobody said which arguments are destinations: any might be, and all are what it carries.
             None => {
                 let mut grounding = memory.ground(key, &[], &EVERYTHING, call.args);
@@ -93,6 +101,18 @@ impl<'a> Deciding<'a> {
                 grounding
             }
         }
+    }
+
+    /// What the session will have spent if all calls of the intent run, each as declared. Where no application opened
+    /// the session nobody counts, and of a tool that is not registered nobody knows.
+    fn spend(&self, bundle: &Bundle, call: &CallView<'_>, tool: Option<&Tool>) -> SpendFacts {
+        let SessionFacts { opened, spent, .. } = self.input.session;
+        let before = Spent { unknown: spent.unknown || !opened, ..*spent };
+        let amounts = self.input.calls.iter().map(|call| {
+            bundle.tools.get(&action_id(call.server, call.tool)).and_then(|tool| tool.spends(call.args))
+        });
+        let call = tool.and_then(|tool| tool.spends(call.args));
+        SpendFacts { call, with_intent: amounts.fold(before, Spent::and) }
     }
 
     /// Did the user ask for an act of this kind?
@@ -117,6 +137,22 @@ impl<'a> Deciding<'a> {
         any && all
     }
 
+    /// Is what stands at an argument, a destination, grounded by itself or one of the values that a plan means?
+    fn is_meant(&self, tool: &Tool, name: &str, args: &Value, meant: &Value) -> bool {
+        let Knowledge { memory, key } = self.knowledge();
+        let within = |destination: &&Destination| {
+            ArgumentPath::parse(destination.at.as_str()).is_ok_and(|at| at.argument() == name)
+        };
+        let (mut any, mut values) = (false, 0_usize);
+        let all = tool.labels.destinations.iter().filter(within).all(|destination| {
+            any = true;
+            let meant = memory.meant(key, destination, args, meant);
+            values = values.saturating_add(meant.unwrap_or(0));
+            meant.is_some()
+        });
+        any && all && (values > 0 || !tool.required.contains(name))
+    }
+
     fn knowledge(&self) -> Knowledge<'_> {
         static UNHEARD: LazyLock<(Memory, FingerprintKey)> =
             LazyLock::new(|| (Memory::default(), FingerprintKey::new(&[0; 32])));
@@ -124,7 +160,7 @@ impl<'a> Deciding<'a> {
     }
 
     /// What the session's plan says about the call.
-    fn plan(&mut self, i: usize, call: &CallView<'_>) -> Option<PlanFacts> {
+    fn plan(&mut self, i: usize, call: &CallView<'_>, tool: Option<&Tool>) -> Option<PlanFacts> {
         let PlanView { standing, plan, state } = self.input.plan?;
         let earlier = self.order.earlier(i);
         let mut taken: BTreeMap<usize, u32> = BTreeMap::new();
@@ -135,7 +171,9 @@ impl<'a> Deciding<'a> {
         let before = self.steps.iter().filter(|(j, _)| earlier.is_some_and(|earlier| earlier.contains(j)));
         let before: BTreeSet<usize> = before.map(|(_, step)| *step).collect();
         let key = self.input.knowledge.map(|knowledge| knowledge.key);
-        let planned = Planned { server: call.server, tool: call.tool, args: call.args };
+        let is_meant =
+            |name: &str, meant: &Value| tool.is_some_and(|tool| self.is_meant(tool, name, call.args, meant));
+        let planned = Planned { server: call.server, tool: call.tool, args: call.args, is_meant: &is_meant };
         let step = state.step_of(plan, key, planned, &before, &taken);
         if let Some(step) = step {
             self.steps.insert(i, step);
@@ -151,5 +189,23 @@ impl<'a> Deciding<'a> {
         }
         let earlier = self.order.earlier(i)?.iter().filter_map(|j| self.outcomes.get(j).copied());
         earlier.min().filter(|outcome| *outcome < Outcome::Modify)
+    }
+}
+
+/// What the tool's schema demands and the call lacks, or does not know and the call has: nobody can say where that goes.
+fn unexplained(tool: &Tool, args: &Value, grounding: &mut Grounding) {
+    let lacking = tool.labels.destinations.iter().filter(|destination| {
+        destination.at.first_name().is_some_and(|name| tool.required.contains(name))
+            && destination.is_absent(args)
+    });
+    let mut paths: BTreeSet<String> = lacking.map(|destination| destination.at.as_str().to_owned()).collect();
+    let declared = |name: &String| tool.fields.declares(name);
+    if tool.schema && args.as_object().is_some_and(|args| !args.keys().all(declared)) {
+        paths.insert(String::new());
+    }
+    if !paths.is_empty() {
+        grounding.destinations = Standing::Ungrounded;
+        grounding.user_only = false;
+        grounding.ungrounded.extend(paths);
     }
 }

@@ -17,6 +17,7 @@ mod first_match;
 mod javascript;
 mod lists;
 mod test;
+mod yaml;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,7 +28,6 @@ use super::bundle::Bundle;
 use super::fault::BundleError;
 use super::finding::shown;
 use super::json::Strict;
-use super::provenance::dump::read_yaml;
 use super::rule::is_name;
 
 /// Bytes of a source.
@@ -99,7 +99,7 @@ pub fn import(text: &str) -> Result<ImportedPolicy, ImportError> {
     }
     let document = match serde_json::from_str::<Strict>(text) {
         Ok(Strict(document)) => document,
-        Err(_) => read_yaml(text, &scalar).ok_or(ImportError::UnknownForm)?,
+        Err(_) => yaml::read(text).ok_or(ImportError::UnknownForm)?,
     };
     let (form, read) = if agent_spm::is(&document) {
         ("agent-spm", agent_spm::read(&document)?)
@@ -117,22 +117,6 @@ pub fn import(text: &str) -> Result<ImportedPolicy, ImportError> {
     let (files, left) = read.written(form);
     Bundle::load(files.clone())?;
     Ok(ImportedPolicy { form, files, source_rules, left })
-}
-
-/// A plain scalar of YAML 1.2's core schema; what is quoted is a text.
-fn scalar(text: &str, plain: bool) -> Value {
-    if !plain {
-        return Value::from(text);
-    }
-    match text {
-        "" | "~" | "null" | "Null" | "NULL" => Value::Null,
-        "true" | "True" | "TRUE" => Value::Bool(true),
-        "false" | "False" | "FALSE" => Value::Bool(false),
-        _ => match serde_json::from_str::<Value>(text) {
-            Ok(number @ Value::Number(_)) => number,
-            _ => Value::from(text),
-        },
-    }
 }
 
 /// Names for rules: those of the source as far as they are names, each once.

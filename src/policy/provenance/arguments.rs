@@ -1,5 +1,6 @@
-//! The values that stand at a place of a call's arguments or of an output.
+//! The values that stand at a place of a call's arguments, and the one at a place of an output.
 
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 use serde_json::Value;
@@ -49,7 +50,8 @@ fn in_text(
         for item in &items {
             match item {
                 Value::String(text) => each(Some(text))?,
-                item => each(whole(item).as_deref())?,
+                Value::Number(number) if !number.is_f64() => each(Some(&number.to_string()))?,
+                _ => each(None)?,
             }
         }
         return ControlFlow::Continue(());
@@ -63,6 +65,15 @@ fn in_text(
     each(Some(text))
 }
 
+/// The one value at a place of an output: a text, or a whole number in digits. A list is none: its items have places.
+pub(super) fn scalar(found: Found<'_>) -> Option<Cow<'_, str>> {
+    match found {
+        Found::Name(name) => Some(Cow::Borrowed(name)),
+        Found::Value(Value::String(text)) => Some(Cow::Borrowed(text)),
+        Found::Value(value) => whole(value).map(Cow::Owned),
+    }
+}
+
 /// A whole number in digits.
 fn whole(value: &Value) -> Option<String> {
     let number = value.as_number()?;
@@ -70,5 +81,6 @@ fn whole(value: &Value) -> Option<String> {
         return Some(number.to_string());
     }
     let number = number.as_f64().filter(|number| number.fract() == 0.0 && number.abs() < EXACT)?;
-    Some(format!("{number:.0}"))
+    // Zero has no sign.
+    Some(format!("{:.0}", number + 0.0))
 }

@@ -39,6 +39,8 @@ pub(in crate::policy) fn decoded(text: &str, budget: &mut Budget, each: &mut imp
 
 fn within(text: &str, depth: u32, budget: &mut Budget, each: &mut dyn FnMut(&str)) {
     let Some(deeper) = depth.checked_sub(1) else { return };
+    #[cfg(test)]
+    super::steps::add(text.len());
     let mut found = Vec::new();
     if let Some(plain) = unescaped(text) {
         found.push(plain);

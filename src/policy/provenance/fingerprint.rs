@@ -21,11 +21,6 @@ pub struct FingerprintKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(super) struct Fingerprint([u8; 16]);
 
-impl Fingerprint {
-    /// Stands between two runs of words; no value has it.
-    pub(super) const BREAK: Self = Self([0; 16]);
-}
-
 impl FingerprintKey {
     /// The key made of 32 secret bytes.
     #[must_use]
@@ -50,17 +45,13 @@ impl FingerprintKey {
         mac(&self.values, &[b"p", canonical]).0
     }
 
-    /// A word of a vocabulary.
-    pub(super) fn term(&self, word: &str) -> u64 {
+    /// A word, never 0. Cheaper than a value's fingerprint, because a text has many; that two words have the same has a
+    /// chance of one in 2^64, and who has no key cannot look for them.
+    pub(super) fn word(&self, word: &str) -> u64 {
         let mut hasher = SipHasher24::new_with_key(&self.grams);
         hasher.write_u8(u8::MAX);
         hasher.write(word.as_bytes());
-        hasher.finish()
-    }
-
-    /// A word of a run of words.
-    pub(super) fn word(&self, word: &str) -> Fingerprint {
-        mac(&self.values, &[b"w", word.as_bytes()])
+        hasher.finish().max(1)
     }
 
     /// 32 bits for a piece of text: enough for what only ever raises severity.

@@ -107,8 +107,6 @@ pub struct Grounding {
     pub ungrounded: BTreeSet<String>,
     /// The destinations that occur in untrusted content, and the payloads that do as a whole.
     pub tainted: BTreeSet<String>,
-    /// Does a destination of grade [`Standing::Ungrounded`] occur in untrusted content?
-    pub ungrounded_tainted: bool,
     /// Does every destination, and there is one, equal a value in the user's own words?
     pub user_only: bool,
     /// The payload.

@@ -5,30 +5,40 @@ use std::fmt::Write as _;
 
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 
-/// A host in lower-case ASCII (UTS #46, non-transitional), or an IP address in its usual form.
-pub(super) fn host(text: &str) -> Option<String> {
-    let text = text.strip_suffix('.').unwrap_or(text);
-    if let Some(inner) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        return inner.parse::<Ipv6Addr>().ok().map(|address| format!("[{address}]"));
-    }
+/// A name in lower-case ASCII (UTS #46, non-transitional). No label is empty, or begins or ends with `-`.
+fn ascii(text: &str) -> Option<String> {
     if text.is_empty() || text.len() > 1_024 {
         return None;
     }
     let ascii =
         Uts46::new().to_ascii(text.as_bytes(), AsciiDenyList::URL, Hyphens::Allow, DnsLength::Verify).ok()?;
     // Underscores are in names that resolve, though no host may have them.
-    if !ascii.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)) {
-        return None;
+    let plain = ascii.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+    let sound =
+        !ascii.split('.').any(|label| label.is_empty() || label.starts_with('-') || label.ends_with('-'));
+    (plain && sound).then(|| ascii.into_owned())
+}
+
+/// A host in lower-case ASCII, or an IP address in its usual form.
+pub(super) fn host(text: &str) -> Option<String> {
+    let text = text.strip_suffix('.').unwrap_or(text);
+    if let Some(inner) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        return inner.parse::<Ipv6Addr>().ok().map(|address| format!("[{address}]"));
     }
+    let ascii = ascii(text)?;
+    let (names, last) = ascii.rsplit_once('.').unwrap_or(("", &ascii));
     // WHATWG reads a host whose last label is a number as an IPv4 address, in octal, hexadecimal and shorter forms too.
     // One form is taken.
-    let last = ascii.rsplit('.').next().unwrap_or("");
     let numeric = last.bytes().all(|byte| byte.is_ascii_digit())
         || (last.starts_with("0x") && last.bytes().skip(2).all(|byte| byte.is_ascii_hexdigit()));
     if numeric {
         return ascii.parse::<Ipv4Addr>().ok().map(|address| address.to_string());
     }
-    Some(ascii.into_owned())
+    // `e.g`, `v1.b2`, `12.5kg` are no hosts.
+    let top = last.len() >= 2
+        && last.starts_with(|c: char| c.is_ascii_lowercase())
+        && (last.ends_with(|c: char| c.is_ascii_lowercase()) || last.starts_with("xn--"));
+    (names.is_empty() || top).then_some(ascii)
 }
 
 /// A mail address in lower case.
@@ -38,10 +48,10 @@ pub(super) fn email(text: &str) -> Option<String> {
     if !(1..=64).contains(&local.len()) || !local.bytes().all(atext) {
         return None;
     }
-    let domain = host(domain).filter(|domain| domain.contains('.') && !domain.starts_with('['))?;
-    let address = format!("{}@{domain}", local.to_ascii_lowercase());
     // What ends in a dot was another spelling of the host, but is none of an address.
-    (!text.ends_with('.')).then_some(address)
+    let domain = ascii(domain)
+        .filter(|ascii| ascii.contains('.') && !ascii.contains('_') && !domain.ends_with('.'))?;
+    Some(format!("{}@{domain}", local.to_ascii_lowercase()))
 }
 
 /// Whether a mail address stands around the `@` at `at`.
@@ -83,6 +93,10 @@ pub(super) fn url(text: &str) -> Option<String> {
     let rest = rest.split('#').next().unwrap_or("");
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, tail) = rest.split_at_checked(end)?;
+    // Another scheme.
+    if !said && authority.ends_with(':') {
+        return None;
+    }
     let (name, port) = host_and_port(authority)?;
     let name = host(name)?;
     // Without a scheme it is a URL only if it looks like one.

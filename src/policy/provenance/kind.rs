@@ -32,13 +32,13 @@ pub enum ValueType {
     Command,
     /// A date. It names no place, so it is never grounded.
     Date,
-    /// A mail address (RFC 5321, without quoted local parts); case does not matter.
+    /// A mail address without quoted local parts (RFC 5321); case does not matter.
     Email,
     /// A person's or an account's name on some service: one to four words, with or without `@`.
     Handle,
     /// A host name (IDNA, UTS #46) or an IP address, with a port that is not the web's; also out of a URL.
     Host,
-    /// An account number whose IBAN checksum is right (ISO 13616). It equals the same account.
+    /// An account number. Whether its checksum is right (ISO 13616) is a signal, not a condition.
     Iban,
     /// An identifier of some system: letters, digits and `_.:#-`; case matters.
     Id,
@@ -114,17 +114,18 @@ impl ValueType {
     /// itself.
     #[must_use]
     pub fn canonical(self, text: &str) -> Option<String> {
+        #[cfg(test)]
+        super::steps::add(text.len().min(VALUE_MAX_BYTES));
         if text.len() > VALUE_MAX_BYTES {
             return None;
         }
         let trimmed = text.trim();
         match self {
-            Self::Account => numbers::account(trimmed),
+            Self::Account | Self::Iban => numbers::account(trimmed),
             Self::Channel | Self::Handle => handle(trimmed),
             Self::Command | Self::Date => None,
             Self::Email => internet::email(trimmed),
             Self::Host => internet::host_of_text(trimmed),
-            Self::Iban => numbers::iban(trimmed),
             Self::Id => id(trimmed),
             Self::Name => joined(trimmed, NAME_MAX_WORDS),
             Self::Path => path::canonical(trimmed),

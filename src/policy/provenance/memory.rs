@@ -13,18 +13,18 @@ use super::pattern::{Found, Pattern};
 use super::taint::Taint;
 use super::{Destination, OutputLabels, arguments, dump, internet, words};
 
-/// Values of the user's words in one memory, and words.
-const WORDS_MAX: usize = 4_096;
+/// Values of the user's words in one memory, and different words.
+const WORDS_MAX: usize = 16_384;
 /// Values of trusted records in one memory, of each sort.
 const RECORDS_MAX: usize = 4_096;
 /// Words kept in their order.
-const RUN_MAX: usize = 2_048;
+const RUN_MAX: usize = 16_384;
 /// Bytes of one text of the user's that are read.
 const TEXT_MAX_BYTES: usize = 64 * 1024;
-/// Words of one text that is compared by its words.
-const COMPARED_WORDS_MAX: usize = 200;
 /// Values of one destination of one call.
 const VALUES_MAX: usize = 1_024;
+/// Stands between two texts in a run of words; no word has it.
+const BREAK: u64 = 0;
 /// Paths named in one grounding.
 const PATHS_MAX: usize = 64;
 
@@ -35,7 +35,7 @@ pub struct Memory {
     /// Values in the user's words.
     words: BTreeSet<Fingerprint>,
     /// The user's words one after another, with a break after each text.
-    run: Vec<Fingerprint>,
+    run: Vec<u64>,
     /// The user's words, each.
     vocabulary: BTreeSet<u64>,
     /// The principal's own addresses.
@@ -69,11 +69,12 @@ impl Memory {
                 self.full = true;
                 break;
             }
-            self.run.push(key.word(&word));
-            self.vocabulary.insert(key.term(&word));
+            let word = key.word(&word);
+            self.run.push(word);
+            self.vocabulary.insert(word);
         }
-        if self.run.last().is_some_and(|last| *last != Fingerprint::BREAK) {
-            self.run.push(Fingerprint::BREAK);
+        if self.run.last().is_some_and(|last| *last != BREAK) {
+            self.run.push(BREAK);
         }
     }
 
@@ -96,27 +97,14 @@ impl Memory {
     ) -> Reading {
         let (mut any, mut own) = (false, false);
         for selector in selectors {
-            let (there, all) = self.all_said(key, selector, args);
+            let grounded = |text: &str| self.grade(key, selector.kind, text) == Standing::Grounded;
+            let (there, all) = all_are(selector, args, &grounded);
             any |= there;
             own |= there && all;
         }
-        let place_named =
-            output.place.as_ref().is_some_and(|place| self.all_said(key, place, args) == (true, true));
+        let named = |place: &Destination| all_are(place, args, &|text| self.said(key, place.kind, text));
+        let place_named = output.place.as_ref().is_some_and(|place| named(place) == (true, true));
         Reading { asked_for: own || !any, place_named }
-    }
-
-    /// Whether there are values at a place, and whether all of them are in the user's words or in what was asked for.
-    fn all_said(&self, key: &FingerprintKey, place: &Destination, args: &Value) -> (bool, bool) {
-        let (mut any, mut all) = (false, true);
-        place.at.visit(args, &mut |found| {
-            arguments::values(found, place.kind, &mut |text| {
-                any = true;
-                all &= text.is_some_and(|text| self.grade(key, place.kind, text) <= Standing::Grounded);
-                if all { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-            })
-            .is_continue()
-        });
-        (any, all)
     }
 
     /// Remembers a tool's output: what the registry calls authoritative in it grounds, the rest taints if the tool's
@@ -161,18 +149,10 @@ impl Memory {
         let full = &mut self.full;
         let set = if reading.asked_for { &mut self.asked_for } else { &mut self.records };
         place.at.visit(output, &mut |found| {
-            arguments::values(found, place.kind, &mut |text| {
-                let Some(canonical) = text.and_then(|text| place.kind.canonical(text)) else {
-                    return ControlFlow::Continue(());
-                };
-                if place.kind == ValueType::Url
-                    && let Some(host) = internet::host_of(&canonical)
-                {
-                    insert(set, RECORDS_MAX, key.value(ValueType::Host, host), full)?;
-                }
-                insert(set, RECORDS_MAX, key.value(place.kind, &canonical), full)
+            let canonical = arguments::scalar(found).and_then(|text| place.kind.canonical(&text));
+            canonical.is_none_or(|canonical| {
+                insert(set, RECORDS_MAX, key.value(place.kind, &canonical), full).is_continue()
             })
-            .is_continue()
         });
     }
 
@@ -182,14 +162,13 @@ impl Memory {
         let mut urls = Vec::new();
         records.visit(output, &mut |found| {
             let Found::Value(Value::Object(members)) = found else { return true };
-            let named = match members.get(name) {
+            let author = members.get(name).and_then(|author| arguments::scalar(Found::Value(author)));
+            let named = author.is_some_and(|author| {
                 // An address is compared whole; a name in front of one says nothing.
-                Some(Value::String(author)) if author.contains('@') => {
-                    self.said(key, ValueType::Email, author)
-                }
-                Some(Value::String(author)) => self.said(key, ValueType::Handle, author),
-                _ => false,
-            };
+                let handle = author.trim().trim_start_matches(['@', '#']);
+                let kind = if handle.contains('@') { ValueType::Email } else { ValueType::Handle };
+                self.said(key, kind, &author)
+            });
             if named || reading.place_named {
                 let texts = members
                     .iter()
@@ -240,7 +219,7 @@ impl Memory {
         if acts.is_empty() {
             return Asked::Unknown;
         }
-        let said = |word: &str| self.vocabulary.contains(&key.term(word));
+        let said = |word: &str| self.vocabulary.contains(&key.word(word));
         let any = acts.iter().any(|act| inflections(act).iter().any(|form| said(form)));
         if any { Asked::Yes } else { Asked::No }
     }
@@ -271,7 +250,6 @@ impl Memory {
                     user_only &= grade == Standing::Grounded && self.said(key, destination.kind, text);
                     let read = self.untrusted.holds_value(key, destination.kind, text);
                     tainted |= read;
-                    grounding.ungrounded_tainted |= read && grade == Standing::Ungrounded;
                     ControlFlow::Continue(())
                 })
                 .is_continue()
@@ -296,16 +274,18 @@ impl Memory {
     fn payload(&self, key: &FingerprintKey, pattern: &Pattern, args: &Value, grounding: &mut Grounding) {
         let mut worst = PayloadStanding::None;
         pattern.visit(args, &mut |found| {
-            texts(found, &mut |text| {
-                let grade = match (self.said_in_a_row(key, text), self.untrusted.holds_text(key, text)) {
-                    (None, _) => PayloadStanding::None,
-                    (Some(true), _) => PayloadStanding::Grounded,
-                    (Some(false), true) => PayloadStanding::Tainted,
-                    (Some(false), false) => PayloadStanding::Own,
+            texts(found, &mut |text, within| {
+                let occurrence = self.untrusted.occurrence(key, text);
+                // What is short within an object is the name or the number of something.
+                let whole = occurrence.whole && !(within && occurrence.short);
+                let grade = match self.said_in_a_row(key, text) {
+                    None => PayloadStanding::None,
+                    Some(true) => PayloadStanding::Grounded,
+                    Some(false) if whole => PayloadStanding::Tainted,
+                    Some(false) => PayloadStanding::Own,
                 };
                 worst = worst.max(grade);
-                grounding.payload_copied |=
-                    grade > PayloadStanding::Grounded && self.untrusted.holds_part(key, text);
+                grounding.payload_copied |= grade > PayloadStanding::Grounded && occurrence.copied;
                 grounding.untrusted_links = grounding.untrusted_links || self.has_untrusted_link(key, text);
             });
             true
@@ -317,6 +297,9 @@ impl Memory {
     }
 
     fn has_untrusted_link(&self, key: &FingerprintKey, text: &str) -> bool {
+        if self.untrusted.len() == 0 {
+            return false;
+        }
         words::values(text, &mut |kind: ValueType, canonical: &str| {
             let untrusted = kind == ValueType::Url
                 && self.untrusted.holds_exactly(key, kind, canonical)
@@ -341,7 +324,7 @@ impl Memory {
     }
 
     /// The first grade that applies to a value.
-    fn grade(&self, key: &FingerprintKey, kind: ValueType, text: &str) -> Standing {
+    pub(super) fn grade(&self, key: &FingerprintKey, kind: ValueType, text: &str) -> Standing {
         let Some(canonical) = kind.canonical(text) else { return Standing::Ungrounded };
         let value = key.value(kind, &canonical);
         let host = (kind == ValueType::Url).then(|| internet::host_of(&canonical)).flatten();
@@ -379,7 +362,7 @@ impl Memory {
                 self.said_in_a_row(key, canonical) == Some(true)
             }
             ValueType::Terms => words::of(canonical).all(|word| {
-                let known = |word: &str| self.vocabulary.contains(&key.term(word));
+                let known = |word: &str| self.vocabulary.contains(&key.word(word));
                 known(&word)
                     || known(&format!("{word}s"))
                     || word.strip_suffix('s').is_some_and(|singular| !singular.is_empty() && known(singular))
@@ -390,14 +373,38 @@ impl Memory {
 
     /// Whether the words of a text stand one after another in what the user said; `None` where it has none.
     fn said_in_a_row(&self, key: &FingerprintKey, text: &str) -> Option<bool> {
-        let run: Vec<Fingerprint> =
-            words::of(text).take(COMPARED_WORDS_MAX.saturating_add(1)).map(|word| key.word(&word)).collect();
-        match run.len() {
-            0 => None,
-            len if len > COMPARED_WORDS_MAX => Some(false),
-            len => Some(self.run.windows(len).any(|said| said == run)),
-        }
+        // A longer one stands in no run.
+        let longest = self.run.len().max(1);
+        let words: Vec<u64> =
+            words::of(text).take(longest.saturating_add(1)).map(|word| key.word(&word)).collect();
+        (!words.is_empty()).then(|| words.len() <= longest && stands_in(&words, &self.run))
     }
+}
+
+/// Whether `words` stand one after another in `run`. Linear (Knuth, Morris, Pratt, 1977).
+fn stands_in(words: &[u64], run: &[u64]) -> bool {
+    // For each beginning of `words` the longest shorter one that it ends with.
+    let mut borders = vec![0_usize];
+    #[cfg(test)]
+    super::steps::add(words.len().saturating_add(run.len()));
+    let step = |borders: &[usize], mut matched: usize, word: u64| {
+        while words.get(matched) != Some(&word) {
+            match matched.checked_sub(1).and_then(|last| borders.get(last)) {
+                Some(border) => matched = *border,
+                None => return 0,
+            }
+        }
+        matched.saturating_add(1)
+    };
+    for word in words.iter().skip(1) {
+        let border = step(&borders, borders.last().copied().unwrap_or(0), *word);
+        borders.push(border);
+    }
+    let mut matched = 0;
+    run.iter().any(|word| {
+        matched = step(&borders, matched, *word);
+        matched == words.len()
+    })
 }
 
 /// A word and its regular English inflections.
@@ -415,6 +422,20 @@ fn inflections(word: &str) -> Vec<String> {
         forms.extend([format!("{word}{last}ing"), format!("{word}{last}ed")]);
     }
     forms
+}
+
+/// Whether there are values at a place of the arguments, and whether all of them are such.
+fn all_are(place: &Destination, args: &Value, such: &dyn Fn(&str) -> bool) -> (bool, bool) {
+    let (mut any, mut all) = (false, true);
+    place.at.visit(args, &mut |found| {
+        arguments::values(found, place.kind, &mut |text| {
+            any = true;
+            all &= text.is_some_and(such);
+            if all { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })
+        .is_continue()
+    });
+    (any, all)
 }
 
 fn insert(
@@ -437,18 +458,19 @@ fn put(paths: &mut BTreeSet<String>, pattern: &Pattern) {
     }
 }
 
-/// The texts at a place, at any depth.
-fn texts(found: Found<'_>, each: &mut dyn FnMut(&str)) {
+/// Calls `each` with the texts and numbers at a place, at any depth, and whether an object is around them.
+fn texts(found: Found<'_>, each: &mut dyn FnMut(&str, bool)) {
     let mut open = match found {
-        Found::Name(name) => return each(name),
-        Found::Value(value) => vec![value],
+        Found::Name(name) => return each(name, false),
+        Found::Value(value) => vec![(value, false)],
     };
-    while let Some(value) = open.pop() {
+    while let Some((value, within)) = open.pop() {
         match value {
-            Value::String(text) => each(text),
-            Value::Array(items) => open.extend(items),
-            Value::Object(members) => open.extend(members.values()),
-            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+            Value::String(text) => each(text, within),
+            Value::Number(number) => each(&number.to_string(), within),
+            Value::Array(items) => open.extend(items.iter().map(|item| (item, within))),
+            Value::Object(members) => open.extend(members.values().map(|member| (member, true))),
+            Value::Null | Value::Bool(_) => {}
         }
     }
 }

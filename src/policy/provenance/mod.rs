@@ -22,7 +22,7 @@
 
 mod arguments;
 mod decode;
-pub(super) mod dump;
+mod dump;
 mod fingerprint;
 mod grounding;
 mod internet;
@@ -31,11 +31,18 @@ mod memory;
 mod numbers;
 mod path;
 mod pattern;
+mod planned;
 mod python;
+#[cfg(test)]
+mod steps;
 mod taint;
 mod words;
+mod yaml;
+
+use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 pub(in crate::policy) use decode::{Budget, decoded};
 pub use fingerprint::FingerprintKey;
@@ -57,6 +64,14 @@ pub struct Destination {
     pub kind: ValueType,
 }
 
+impl Destination {
+    /// Has a call with these arguments no value there? An empty text, or list, is none.
+    pub(in crate::policy) fn is_absent(&self, args: &Value) -> bool {
+        let any = |found| arguments::values(found, self.kind, &mut |_| ControlFlow::Break(())).is_break();
+        self.at.visit(args, &mut |found| !any(found))
+    }
+}
+
 /// How a tool writes its output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -69,7 +84,7 @@ pub enum Format {
     Python,
     /// As plain text: the only path is the whole.
     Text,
-    /// As the text of a YAML document in block style.
+    /// As the text of a YAML document, as `safe_dump` writes it.
     Yaml,
 }
 

@@ -9,32 +9,20 @@ const IBAN_CHARS: std::ops::RangeInclusive<usize> = 15..=34;
 /// Digits of a telephone number: at most those of E.164.
 const PHONE_DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
 
-/// Letters and digits alone, in upper case; `None` where anything but a group's separator stands between them.
-fn ungrouped(text: &str, separators: &[u8]) -> Option<String> {
-    let mut out = String::with_capacity(text.len());
-    let mut separated = true;
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() {
-            out.push(char::from(byte.to_ascii_uppercase()));
-            separated = false;
-        } else if separators.contains(&byte) && !separated {
-            separated = true;
-        } else {
-            return None;
-        }
-    }
-    (!separated).then_some(out)
-}
-
+/// Spaces and `-` between its letters and digits do not matter, nor does case.
 pub(super) fn account(text: &str) -> Option<String> {
-    let account = ungrouped(text, b" -")?;
-    let digits = account.bytes().filter(u8::is_ascii_digit).count();
+    let mut account = String::with_capacity(text.len());
+    let mut digits = 0_usize;
+    for byte in text.bytes() {
+        match byte {
+            b' ' | b'-' => continue,
+            b'0'..=b'9' => digits = digits.saturating_add(1),
+            b'a'..=b'z' | b'A'..=b'Z' => {}
+            _ => return None,
+        }
+        account.push(char::from(byte.to_ascii_uppercase()));
+    }
     (ACCOUNT_CHARS.contains(&account.len()) && digits >= ACCOUNT_DIGITS_MIN).then_some(account)
-}
-
-pub(super) fn iban(text: &str) -> Option<String> {
-    let iban = account(text)?;
-    is_iban(iban.as_bytes()).then_some(iban)
 }
 
 /// Country, two check digits, up to 30 letters and digits, and the remainder 1 by 97 (ISO 7064).
@@ -58,10 +46,11 @@ pub(in crate::policy) fn is_iban(iban: &[u8]) -> bool {
 
 pub(super) fn phone(text: &str) -> Option<String> {
     let mut digits = String::with_capacity(16);
-    for (at, byte) in text.bytes().enumerate() {
+    let mut plus = false;
+    for byte in text.bytes() {
         match byte {
             b'0'..=b'9' => digits.push(char::from(byte)),
-            b'+' if at == 0 => {}
+            b'+' if !plus && digits.is_empty() => plus = true,
             b' ' | b'(' | b')' | b'-' | b'.' | b'/' => {}
             _ => return None,
         }

@@ -97,6 +97,14 @@ impl Pattern {
         Some((Self { text: text.to_owned(), segments: segments.to_vec() }, name))
     }
 
+    /// The member of the root that it leads through.
+    pub(in crate::policy) fn first_name(&self) -> Option<&str> {
+        match self.segments.first()? {
+            Segment::Key(name) => Some(name),
+            Segment::Each | Segment::Names => None,
+        }
+    }
+
     /// Calls `each` with everything the pattern leads to in `root`, in document order, until it says `false`.
     pub(super) fn visit<'a>(&self, root: &'a Value, each: &mut impl FnMut(Found<'a>) -> bool) -> bool {
         walk(&self.segments, root, each)

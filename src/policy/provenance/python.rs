@@ -34,6 +34,8 @@ impl<'a> Reader<'a> {
     }
 
     fn space(&mut self) {
+        #[cfg(test)]
+        super::steps::add(1);
         self.rest = self.rest.trim_start_matches([' ', '\t', '\n', '\r']);
     }
 
@@ -116,8 +118,13 @@ impl<'a> Reader<'a> {
             number => {
                 let digits = number.strip_prefix('-').unwrap_or(number);
                 let canonical = digits == "0" || !digits.starts_with('0');
-                let plain = canonical && digits.bytes().all(|byte| byte.is_ascii_digit());
-                Value::Number(plain.then(|| number.parse::<i64>().ok()).flatten()?.into())
+                let plain =
+                    canonical && !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+                // Python's integers have no end; as values they are their digits anyway.
+                let text = || Value::String(number.to_owned());
+                plain.then(|| {
+                    number.parse::<i64>().map_or_else(|_| text(), |number| Value::Number(number.into()))
+                })?
             }
         })
     }
@@ -190,6 +197,7 @@ mod tests {
             "[1]]",
             "{1: }",
             "--1",
+            "-",
         ] {
             assert_eq!(read(text), None, "{text}");
         }

@@ -32,6 +32,17 @@ const GRAMS_MAX: usize = 32_768;
 /// Bytes of one text that are looked at; what is beyond is not remembered, and the memory says so.
 const TEXT_MAX_BYTES: usize = 256 * 1024;
 
+/// How much of a text occurs in untrusted text.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Occurrence {
+    /// All of it.
+    pub(super) whole: bool,
+    /// A stretch of [`COPIED_BYTES`].
+    pub(super) copied: bool,
+    /// It has fewer letters and digits than [`SURE_BYTES`].
+    pub(super) short: bool,
+}
+
 /// Domains of fingerprints: pieces, words; a kind's values have their own.
 const PIECE: u8 = 0;
 const WORD: u8 = 1;
@@ -107,14 +118,22 @@ impl Taint {
         })
     }
 
-    /// Does the text occur in untrusted text, whole?
-    pub(super) fn holds_text(&self, key: &FingerprintKey, text: &str) -> bool {
-        !self.grams.is_empty() && self.in_any_reading(text, &mut |squeezed| self.is_whole(key, squeezed))
-    }
-
-    /// Does a stretch of the text of [`COPIED_BYTES`] occur in untrusted text?
-    pub(super) fn holds_part(&self, key: &FingerprintKey, text: &str) -> bool {
-        !self.grams.is_empty() && self.in_any_reading(text, &mut |squeezed| self.is_copied(key, squeezed))
+    /// How much of a text occurs in untrusted text, in whatever of its readings.
+    pub(super) fn occurrence(&self, key: &FingerprintKey, text: &str) -> Occurrence {
+        let mut occurrence = Occurrence::default();
+        if self.grams.is_empty() {
+            return occurrence;
+        }
+        let mut first = true;
+        self.in_any_reading(text, &mut |squeezed| {
+            if std::mem::take(&mut first) {
+                occurrence.short = squeezed.bytes.len() < SURE_BYTES;
+            }
+            occurrence.whole |= self.is_whole(key, squeezed);
+            occurrence.copied |= self.is_copied(key, squeezed);
+            occurrence.whole && occurrence.copied
+        });
+        occurrence
     }
 
     fn in_any_reading(&self, text: &str, holds: &mut dyn FnMut(&Squeezed) -> bool) -> bool {
@@ -189,6 +208,8 @@ struct Squeezed {
 
 impl Squeezed {
     fn of(text: &str) -> Self {
+        #[cfg(test)]
+        super::steps::add(text.len());
         let mut squeezed = Self { bytes: Vec::with_capacity(text.len()), ends: Vec::new() };
         let mut letters = 0_usize;
         let mut after_single = false;
@@ -221,7 +242,7 @@ impl Squeezed {
     }
 
     fn short_words(&self) -> impl Iterator<Item = &[u8]> {
-        self.words().filter(|word| (2..SURE_BYTES).contains(&word.len()))
+        self.words().filter(|word| (1..SURE_BYTES).contains(&word.len()))
     }
 }
 

@@ -31,11 +31,13 @@ impl<F: FnMut(ValueType, &str) -> ControlFlow<()>> Take for F {}
 
 /// Calls `each` with every value found, by kind and canonical spelling, until it breaks.
 pub(super) fn values(text: &str, each: &mut impl Take) -> ControlFlow<()> {
+    #[cfg(test)]
+    super::steps::add(text.len());
     let tokens: Vec<&str> = text.split_whitespace().collect();
     for (at, token) in tokens.iter().enumerate() {
         if token.len() <= VALUE_MAX_BYTES {
             candidates(token, each)?;
-            each(ValueType::Secret, token)?;
+            emit(ValueType::Secret, token, each)?;
         }
         grouped(tokens.get(at..).unwrap_or(&[]), at.checked_sub(1).and_then(|at| tokens.get(at)), each)?;
     }
@@ -109,7 +111,7 @@ fn candidate(text: &str, each: &mut impl Take) -> ControlFlow<()> {
     if text.is_empty() || text.len() > VALUE_MAX_BYTES {
         return ControlFlow::Continue(());
     }
-    each(ValueType::Secret, text)?;
+    emit(ValueType::Secret, text, each)?;
     if text.contains('@') {
         let plain =
             text.get(..7).filter(|head| head.eq_ignore_ascii_case("mailto:")).and_then(|_| text.get(7..));
@@ -135,26 +137,20 @@ fn id(text: &str, each: &mut impl Take) -> ControlFlow<()> {
 
 /// A URL and its host; a bare name with a file's ending is neither.
 fn place(text: &str, each: &mut impl Take) -> ControlFlow<()> {
+    let Some(url) = ValueType::Url.canonical(text) else { return ControlFlow::Continue(()) };
+    let Some(host) = internet::host_of(&url) else { return ControlFlow::Continue(()) };
     let marked = text.contains('/') || text.get(..4).is_some_and(|head| head.eq_ignore_ascii_case("www."));
-    let ending = text.rsplit('.').next().unwrap_or("").to_ascii_lowercase();
-    if !marked && FILE_ENDINGS.contains(&ending.as_str()) {
+    let ending = host.rsplit('.').next().unwrap_or("");
+    if !marked && FILE_ENDINGS.contains(&ending) {
         return ControlFlow::Continue(());
     }
-    if let Some(url) = ValueType::Url.canonical(text) {
-        each(ValueType::Url, &url)?;
-        if let Some(host) = internet::host_of(&url) {
-            each(ValueType::Host, host)?;
-        }
-    }
-    ControlFlow::Continue(())
+    each(ValueType::Url, &url)?;
+    each(ValueType::Host, host)
 }
 
 fn looks_like_path(text: &str) -> bool {
-    if text.contains("://") {
-        return false;
-    }
     let ending = text.rsplit_once('.').map_or("", |(_, ending)| ending);
-    text.contains('/')
+    (text.contains('/') && !text.contains("://"))
         || ((1..=5).contains(&ending.len()) && ending.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 

@@ -39,11 +39,11 @@ const CONTROL: u8 = 128;
 
 const KINDS: [u8; 256] = kinds();
 
-#[expect(clippy::indexing_slicing, clippy::cast_possible_truncation, reason = "see the line above the loop")]
+// INVARIANT: `byte` is less than 256 in the loop, and all of this runs when the program is built.
+#[expect(clippy::indexing_slicing, clippy::cast_possible_truncation, reason = "see the line above")]
 const fn kinds() -> [u8; 256] {
     let mut kinds = [0; 256];
     let mut byte = 0;
-    // INVARIANT: `byte` is less than 256, and this runs when the program is built.
     while byte < 256 {
         kinds[byte] = match byte as u8 {
             b'0'..=b'9' => DIGIT,

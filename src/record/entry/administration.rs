@@ -9,7 +9,7 @@ use crate::record::time::Timestamp;
 
 kind!(PolicyKind = "policy", RefusedKind = "refused", KeyKind = "key", ExportKind = "export");
 
-/// Activation of a policy bundle.
+/// What bundle of rules decides from here on, or watches.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PolicyEntry {
@@ -24,20 +24,44 @@ pub struct PolicyEntry {
     pub at: Timestamp,
     /// Leaf index of the operator who did it.
     pub by: u64,
-    /// Whether the bundle decides or only watches.
+    /// What becomes of the bundle.
     pub mode: PolicyMode,
-    /// Number of rules.
-    pub rules: u32,
-    /// Commitment to the bundle's record (author, digest, every file).
-    pub declared: Commitment,
+    /// Number of rules; absent on `withdraw`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rules: Option<u32>,
+    /// Commitment to the bundle's record (author, digest, every file); absent on `withdraw`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub declared: Option<Commitment>,
+    /// Leaf index of the earlier entry whose bundle decides again; absent unless this is a rollback.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub restores: Option<u64>,
+    /// Leaf index of the entry whose bundle watched until now and ends to.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ends: Option<u64>,
 }
 
-/// Whether a bundle decides.
+/// What becomes of a bundle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PolicyMode {
-    /// Its decisions hold.
+    /// It decides.
     Enforce,
+    /// It watches: what it would decide is found out afterwards, and decides nothing.
+    Shadow,
+    /// What watched ends to; nothing replaces it.
+    Withdraw,
+}
+
+impl PolicyMode {
+    /// The name in the entry.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Shadow => "shadow",
+            Self::Withdraw => "withdraw",
+        }
+    }
 }
 
 /// Requests that were refused before anything was sealed, by HTTP status.

@@ -14,6 +14,8 @@ mod bundles;
 mod edits;
 mod evidence;
 #[cfg(feature = "policy")]
+mod facts;
+#[cfg(feature = "policy")]
 mod policy;
 mod records;
 mod texts;
@@ -23,8 +25,10 @@ pub use at_rest::{frame, journal, keys, packs, snapshot};
 pub use bundles::bundle;
 pub use evidence::{answer, declared, log};
 #[cfg(feature = "policy")]
+pub use facts::{detectors, grounding, tools};
+#[cfg(feature = "policy")]
 pub use policy::policy;
-pub use records::{canonical, chain, disclosure, entry, intent, opening, statement, strict_json};
+pub use records::{canonical, chain, disclosure, entry, intent, opening, statement, strict_json, testimony};
 pub use texts::{checkpoint, headers, note, receipt, time, trust, vkey};
 pub use trees::{entry_bundle, proof, tile};
 

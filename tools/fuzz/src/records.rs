@@ -11,6 +11,7 @@ use foreseal::record::field_tree::{Disclosure, FieldOpening, FieldTree, Seed};
 use foreseal::record::intent::Intent;
 use foreseal::record::json::{self, JsonErrorKind, JsonLimits};
 use foreseal::record::limits;
+use foreseal::record::session::{OutcomeRecord, SessionRecord, TurnRecord};
 use foreseal::record::statement::{AgentKey, parse_signature_header, statement as statement_of};
 use serde_json::{Map, Number, Value};
 
@@ -267,4 +268,25 @@ fn check(shown: &Disclosure, document: &Value) {
         assert!(!shown.is_complete() || rebuilt == *document, "a complete disclosure is another document");
         assert_eq!(shown.shape().map(|shape| shape.field_count()), Some(COMMITTED.1.field_count()));
     }
+}
+
+/// What applications say of users and tool servers of results: what is taken is written again as it was, and is within the
+/// limits that say so.
+pub fn testimony(bytes: &[u8]) {
+    let Ok(value) = json::parse(bytes) else { return };
+    fn again<T: serde::Serialize + serde::de::DeserializeOwned + PartialEq>(value: &Value) -> Option<T> {
+        let record: T = serde_json::from_value(value.clone()).ok()?;
+        let written = serde_json::to_value(&record).expect("a record has a form");
+        assert!(serde_json::from_value::<T>(written).is_ok_and(|again| again == record));
+        Some(record)
+    }
+    if let Some(record) = again::<SessionRecord>(&value).filter(|record| record.check().is_ok()) {
+        assert!(record.words.len() <= limits::WORDS_MAX && !record.agent.is_empty());
+        let turn = TurnRecord { words: record.words, plan: record.plan };
+        assert!(turn.check().is_ok(), "what may open a session may be said in it");
+    }
+    if let Some(record) = again::<TurnRecord>(&value).filter(|record| record.check().is_ok()) {
+        assert!(record.words.len() <= limits::WORDS_MAX);
+    }
+    let _ = again::<OutcomeRecord>(&value);
 }

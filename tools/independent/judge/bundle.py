@@ -181,7 +181,7 @@ class _Bundle:
                 if entry["at"] < last_at:
                     raise Invalid("leaf %d lies before the leaf before it" % index)
                 last_at = entry["at"]
-                if entry["type"] == "policy":
+                if entry["type"] == "policy" and "declared" in entry:
                     policies.add(index)
                 if entry["type"] != "intent":
                     continue

@@ -153,7 +153,10 @@ MEMBERS = {
          "result": _base64(32), "declared": _commitment},
         {},
     ),
-    "policy": ({"by": _index, "mode": _one_of("enforce"), "rules": _index, "declared": _commitment}, {}),
+    "policy": (
+        {"by": _index, "mode": _one_of("enforce", "shadow", "withdraw")},
+        {"rules": _index, "declared": _commitment, "restores": _index, "ends": _index},
+    ),
     "key": ({"by": _index, "purpose": _one_of("bundle"), "key": _base64(32)}, {"replaces": _index}),
     "export": ({"by": _index, "from": _index, "to": _index, "declared": _commitment}, {}),
     "refused": ({"since": _time, "counts": _counts}, {}),
@@ -194,6 +197,8 @@ class LinkChecker:
         self.sessions = {}  # tag -> _Session
         self.intents = collections.OrderedDict()  # index -> (tag, what its calls may, calls with an outcome)
         self.policy = None
+        self.shadow = None
+        self.policies_that_decided = set()
         self.bundle_key = None
         self.ids = collections.OrderedDict()
         self.intents_forgotten = False
@@ -228,7 +233,7 @@ class LinkChecker:
         if kind == "operator":
             self.operators.add(index)
         elif kind == "policy":
-            self.policy = index
+            self._policy(index, entry, problems)
         elif kind == "key":
             if entry.get("replaces") != self.bundle_key:
                 problems.append("it replaces the key of %r, the present one is of %r" % (entry.get("replaces"), self.bundle_key))
@@ -251,6 +256,22 @@ class LinkChecker:
         elif kind == "outcome":
             self._outcome(index, entry, problems)
         return problems
+
+    def _policy(self, index, entry, problems):
+        mode, ends = entry["mode"], entry.get("ends")
+        if any((name in entry) == (mode == "withdraw") for name in ("rules", "declared")):
+            problems.append("a bundle has a record and a number of rules, a withdrawal neither")
+        if "restores" in entry and (mode != "enforce" or entry["restores"] not in self.policies_that_decided):
+            problems.append("it restores leaf %d, which made no bundle decide" % entry["restores"])
+        if mode == "withdraw" and ends is None or ends != self.shadow and (mode != "enforce" or ends is not None):
+            problems.append("it ends the shadow of %r, in shadow is %r" % (ends, self.shadow))
+        if ends is not None:
+            self.shadow = None
+        if mode == "shadow":
+            self.shadow = index
+        elif mode == "enforce":
+            self.policy = index
+            self.policies_that_decided.add(index)
 
     def _registration(self, index, entry, known, problems):
         kind = entry["type"]

@@ -4,6 +4,7 @@ It builds trees by the recursive definitions of RFC 6962, not with the code
 that verifies them.
 """
 
+import json
 import os
 
 from . import ed25519
@@ -183,7 +184,8 @@ class LedgerStory:
         }
         root, log2 = field_tree(document, seed)
         evaluation = {"root": to_base64(bytes([index % 256]) * 32), "log2": 4}
-        calls = [{"outcome": outcome, "digest": to_base64(call_digest(seed, i, c))} for i, c in enumerate(document["calls"])]
+        runs = [changed(call, outcome) for call in document["calls"]]
+        calls = [{"outcome": outcome, "digest": to_base64(call_digest(seed, i, c))} for i, c in enumerate(runs)]
         count, last = self._chains.get(agent, (0, None))
         entry = {
             "v": 1, "type": "intent", "id": document["id"], "at": moment(index), "agent": agent, "signer": agent + 1,
@@ -200,12 +202,25 @@ class LedgerStory:
         return [jcs(entry) for entry in self.entries]
 
 
+def changed(call, outcome):
+    """The call that may run: a modified one lost an argument."""
+    if outcome != "modify":
+        return call
+    lost = max(call["args"])
+    return {**call, "args": {name: value for name, value in call["args"].items() if name != lost}}
+
+
 def answer(story, index, tree, size, signer):
     """The `201` body for entry `index`, its request beside it, as `receipts` takes them."""
     entry = story.entries[index]
     body, seed = story.answers[index]
     checkpoint = signer.checkpoint(size, tree.root(size))
-    calls = [{"id": "c%d" % n, "outcome": call["outcome"]} for n, call in enumerate(entry["calls"], 1)]
+    calls = []
+    for number, (call, declared) in enumerate(zip(entry["calls"], json.loads(body)["calls"]), 1):
+        told = {"id": "c%d" % number, "outcome": call["outcome"]}
+        if call["outcome"] == "modify":
+            told["args"] = changed(declared, "modify")["args"]
+        calls.append(told)
     return {
         "id": entry["id"],
         "index": index,

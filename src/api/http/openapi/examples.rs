@@ -138,7 +138,7 @@ pub(super) fn new_policy() -> Value {
 
 fn active(unchanged: bool) -> Value {
     let digest = "cc14ebcd86315cdc546fe9a34f5fed0969ec33273eaca72f06b2b99e9d04a89a";
-    json!({ "index": 1, "digest": digest, "files": files(), "unchanged": unchanged })
+    json!({ "index": 1, "digest": digest, "mode": "enforce", "files": files(), "unchanged": unchanged })
 }
 
 pub(super) fn policy() -> Value {
@@ -147,6 +147,32 @@ pub(super) fn policy() -> Value {
 
 pub(super) fn policy_unchanged() -> Value {
     active(true)
+}
+
+pub(super) fn policy_restored() -> Value {
+    let mut restored = active(false);
+    if let Some(members) = restored.as_object_mut() {
+        members.insert("index".to_owned(), 9.into());
+        members.insert("restores".to_owned(), 1.into());
+    }
+    restored
+}
+
+pub(super) fn rollback() -> Value {
+    json!({ "to": 1 })
+}
+
+pub(super) fn withdrawal() -> Value {
+    json!({ "index": 8, "at": "2026-11-21T10:00:00.000Z", "mode": "withdraw", "ends": 7, "active": false, "shadow": false })
+}
+
+pub(super) fn policies() -> Value {
+    let digest = active(false).get("digest").cloned();
+    let first = json!({
+        "index": 1, "at": "2026-11-21T09:00:00.000Z", "mode": "enforce", "digest": digest,
+        "author": "operator, unsigned", "rules": 1, "active": true, "shadow": false,
+    });
+    json!({ "policies": [first, withdrawal()] })
 }
 
 pub(super) fn inclusion() -> Value {

@@ -12,6 +12,7 @@ mod page;
 mod page_schema;
 pub(super) mod parties;
 mod party_shapes;
+pub(super) mod policies;
 mod shapes;
 
 use std::sync::OnceLock;

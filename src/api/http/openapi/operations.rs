@@ -337,43 +337,6 @@ pub(in crate::api::http) static REVOKE_AGENT: Operation = Operation {
     errors: &[E::NotFound],
 };
 
-pub(in crate::api::http) static POLICY: Operation = Operation {
-    method: Method::Get,
-    path: "/v1/policies",
-    id: "getPolicy",
-    group: Group::Policies,
-    summary: "The active policy",
-    description: "404 while none is active; everything is denied then.",
-    needs: Needs::Operator,
-    work: Work::Looks,
-    parameters: &[],
-    body: None,
-    answers: &[json(200, "Policy", "The bundle that decides.", example::policy)],
-    errors: &[E::NotFound],
-};
-
-pub(in crate::api::http) static ACTIVATE_POLICY: Operation = Operation {
-    method: Method::Post,
-    path: "/v1/policies",
-    id: "activatePolicy",
-    group: Group::Policies,
-    summary: "Activate a policy bundle",
-    description: "Validated strictly first; a bundle that does not load leaves the active one as it was. Sealed as an entry.",
-    needs: Needs::Operator,
-    work: Work::Seals,
-    parameters: &[],
-    body: Some(Body {
-        schema: "NewPolicy",
-        bytes_max: limits::ADMIN_BODY_MAX_BYTES,
-        example: example::new_policy,
-    }),
-    answers: &[
-        json(201, "Policy", "Active, sealed.", example::policy),
-        json(200, "Policy", "It was active already; nothing was sealed.", example::policy_unchanged),
-    ],
-    errors: &[E::InvalidPolicy],
-};
-
 /// An operation for whoever watches, or reads about, the service.
 const fn open(
     path: &'static str,

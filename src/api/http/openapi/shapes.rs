@@ -15,7 +15,7 @@ const PROBLEM: &str = include_str!("../../../../schemas/problem.schema.json");
 const TIME: &str = "^(19[7-9][0-9]|[2-9][0-9]{3})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[Tt]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$";
 pub(super) const UUID_7: &str = "^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$";
 const HASH: &str = "^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$";
-const HEX_32: &str = "^[0-9a-f]{64}$";
+pub(super) const HEX_32: &str = "^[0-9a-f]{64}$";
 /// A strict base64 of any length.
 const BASE64: &str = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$";
 
@@ -237,33 +237,6 @@ fn agents() -> [(&'static str, Value); 6] {
     ]
 }
 
-fn policies() -> [(&'static str, Value); 2] {
-    let files = |description: &str| json!({ "type": "object", "additionalProperties": { "type": "string" }, "description": description });
-    [
-        (
-            "NewPolicy",
-            object(
-                "A policy bundle to activate",
-                &["files"],
-                json!({ "files": files("File names (`*.cedar`, at most one `tools.json`) and their text. None: a bundle that denies everything.") }),
-            ),
-        ),
-        (
-            "Policy",
-            object(
-                "The active policy",
-                &["index", "digest", "files", "unchanged"],
-                json!({
-                    "index": index("Leaf index of the entry that activated it."),
-                    "digest": { "type": "string", "pattern": HEX_32, "description": "Digest of the bundle's files." },
-                    "files": files("Its files."),
-                    "unchanged": { "type": "boolean", "description": "Whether it was active before, so that nothing new was sealed." },
-                }),
-            ),
-        ),
-    ]
-}
-
 fn reads() -> [(&'static str, Value); 5] {
     let hashes = |description: &str| json!({ "type": "array", "maxItems": 64, "items": hash(), "description": description });
     [
@@ -325,7 +298,7 @@ pub(super) fn components() -> Result<Map<String, Value>, serde_json::Error> {
         .into_iter()
         .chain(agents())
         .chain(party_shapes::components())
-        .chain(policies())
+        .chain(super::policies::components())
         .chain(reads());
     for (name, mut schema) in files.into_iter().chain(own) {
         if let Some(schema) = schema.as_object_mut() {

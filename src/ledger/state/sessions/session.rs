@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::rate::Rate;
 use crate::policy::provenance::{FingerprintKey, Memory, Reading};
-use crate::policy::{Plan, PlanState, PrincipalFacts, SessionFacts};
+use crate::policy::{Plan, PlanState, PrincipalFacts, SessionFacts, Spent};
 use crate::record::limits;
 use crate::record::session::{DeclaredPlan, EndUser, SessionRecord};
 
@@ -49,6 +49,8 @@ pub(super) struct Opened {
     delegation_depth: u32,
     pub(super) turns: u64,
     pub(super) plan: Option<AgreedPlan>,
+    /// What its calls that may run spend, as declared.
+    pub(super) spent: Spent,
     /// Calls that may run and whose outcome is not sealed, by leaf and number.
     awaited: BTreeMap<(u64, u32), Awaited>,
     /// More reads were awaited than are remembered: it stays incomplete.
@@ -131,6 +133,7 @@ impl Session {
             environment: opened.environment.clone(),
             turns: opened.turns,
             incomplete: opened.lost_reads || opened.awaited.values().any(|awaited| awaited.reads),
+            spent: opened.spent,
             delegation_depth: opened.delegation_depth,
             ..known
         }
@@ -148,6 +151,7 @@ impl Opened {
             delegation_depth: record.delegation_depth.unwrap_or(0),
             turns: 1,
             plan: record.plan.as_ref().map(AgreedPlan::of),
+            spent: Spent::default(),
             awaited: BTreeMap::new(),
             lost_reads: false,
             recent: VecDeque::new(),
