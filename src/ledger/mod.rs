@@ -33,6 +33,7 @@ mod deciding;
 mod error;
 #[cfg(feature = "server")]
 mod find;
+pub mod find_at_rest;
 pub mod fsck;
 #[cfg(feature = "server")]
 mod hand_out;
