@@ -209,6 +209,27 @@ fn scan_tells_by_its_exit_code() {
     assert_eq!(run(home, &["tool", "scan", "absent.json"]).code, 2);
 }
 
+/// The tools of four benchmarks, 229 of them, none made to attack: no text of theirs is taken for an order or a hidden one.
+#[test]
+fn plain_definitions_are_no_findings() {
+    let mut tools = 0;
+    for suite in ["agentdojo", "agentdyn", "injecagent", "taubench"] {
+        let file = format!("{}/tests/registries/{suite}.tools.json", env!("CARGO_MANIFEST_DIR"));
+        let scanned = run(Path::new("."), &["tool", "scan", &file, "--json", "--fail-on", "critical"]);
+        assert_eq!(scanned.code, 0, "{suite}: {}", scanned.stdout);
+        let report: Value = serde_json::from_str(&scanned.stdout).unwrap();
+        tools += report["files"][0]["tools"].as_u64().unwrap();
+        for finding in report["findings"].as_array().unwrap() {
+            let threat = finding["threat"].as_str().unwrap();
+            assert!(
+                !["description_injection", "hidden_instruction"].contains(&threat),
+                "{suite}: {finding:#}"
+            );
+        }
+    }
+    assert_eq!(tools, 229);
+}
+
 #[test]
 fn imported_policies_load_and_pass_their_tests() {
     let home = folder();

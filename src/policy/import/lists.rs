@@ -250,7 +250,7 @@ impl Reading {
                 )
                 | (_, Value::Null) => {}
                 ("tool" | "tool_name" | "pattern" | "match", Value::String(glob)) => {
-                    of_tools.push(vec![glob.as_str()])
+                    of_tools.push(vec![glob.as_str()]);
                 }
                 ("tools" | "actions", Value::Array(globs)) => {
                     let globs: Option<Vec<&str>> = globs.iter().map(Value::as_str).collect();
@@ -265,9 +265,8 @@ impl Reading {
         }
         let mut alone = Tools::Any;
         for globs in of_tools {
-            match globs.as_slice() {
-                [glob] => alone = tools(glob),
-                _ => {}
+            if let [glob] = globs.as_slice() {
+                alone = tools(glob);
             }
             tests.push(Test::exact(Expr::any(globs.iter().map(|glob| tools(glob).expr()).collect())));
         }

@@ -23,7 +23,7 @@ pub(in crate::policy) fn differences(old: &Value, new: &Value) -> Vec<String> {
             }
             (Some(old), Some(new)) if old == new => {}
             (Some(old), Some(new)) => {
-                lines.push(format!("{}: was {}, is {}", shown(&at), said(old), said(new)))
+                lines.push(format!("{}: was {}, is {}", shown(&at), said(old), said(new)));
             }
             (Some(old), None) => lines.push(format!("{} is gone: it was {}", shown(&at), said(old))),
             (None, Some(new)) => lines.push(format!("{} is new: {}", shown(&at), said(new))),

@@ -6,7 +6,7 @@ use super::{Finding, Place, Severity, Threat};
 use crate::policy::finding::{member, shown};
 use crate::policy::registry::{Listed, parts};
 
-/// What an argument is, by the words of its name; the first that fits.
+/// What an argument is, by words in its name, or by all of it (`=`); the first that fits.
 const ASKED: &[(&[&str], &str, Threat, Severity, &str)] = &[
     // What a tool needs of a conversation is its arguments; all of it is what somebody else wants.
     (
@@ -79,7 +79,7 @@ const ASKED: &[(&[&str], &str, Threat, Severity, &str)] = &[
         "an argument for where results go, or for what else shall be done",
     ),
     (
-        &["command", "cmd", "shell", "exec", "eval", "script", "code"],
+        &["command", "cmd", "shell", "exec", "eval", "script", "=code", "source code"],
         "argument-that-runs",
         Threat::ToolPoisoning,
         Severity::Medium,
@@ -172,7 +172,10 @@ fn of_properties(place: &Place<'_>, at: &str, schema: &Value) -> Vec<Finding> {
 
 fn of_argument(place: &Place<'_>, at: &str, name: &str) -> Option<Finding> {
     let words = format!(" {} ", parts(name).join(" "));
-    let fits = |wanted: &&&str| words.contains(&format!(" {wanted} "));
+    let fits = |wanted: &&&str| match wanted.strip_prefix('=') {
+        Some(whole) => words.trim() == whole,
+        None => words.contains(&format!(" {wanted} ")),
+    };
     let (_, rule, threat, severity, message) =
         ASKED.iter().find(|(wanted, ..)| wanted.iter().any(|wanted| fits(&wanted)))?;
     let hint = "see what the server does with it; if the tool works without, leave it out of the registry's \"input\"";

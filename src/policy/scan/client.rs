@@ -97,7 +97,7 @@ impl Look<'_> {
             );
             findings.push(found);
         }
-        if ["/tmp/", "/var/tmp/", "/dev/shm/"].iter().any(|place| first.starts_with(place)) {
+        if ["tmp", "var/tmp", "dev/shm"].iter().any(|place| lies_in(first, place)) {
             let message = "the program lies where every user of the machine may write".to_owned();
             let found =
                 self.found(path, "writable-program", Severity::High, message, "install it somewhere else");
@@ -302,6 +302,12 @@ impl Look<'_> {
         let hint = "let a policy decide which calls need nobody";
         on.then(|| self.found(&format!("/{name}"), "approved-beforehand", Severity::Medium, message, hint))
     }
+}
+
+/// Does a path lead into this folder, from the root?
+fn lies_in(path: &str, folder: &str) -> bool {
+    let rest = path.strip_prefix('/').and_then(|path| path.strip_prefix(folder));
+    rest.is_some_and(|rest| rest.starts_with('/'))
 }
 
 fn is_secret_name(name: &str) -> bool {

@@ -54,7 +54,7 @@ const PHRASES: &[Phrase] = &[
         severity: Severity::High,
         message: "marks that are for the model alone",
         hint: READ,
-        pattern: r"</?(important|system|instructions?|secret|hidden|critical|admin|assistant)>|\b(system|assistant)\s*:",
+        pattern: r"</?(important|system|instructions?|secret|hidden|critical|admin|assistant)>|(^|[\n.!?>])\s*(system|assistant)\s*:",
     },
     Phrase {
         rule: "overrides-instructions",
@@ -165,6 +165,7 @@ mod tests {
     fn phrases_are_found_and_plain_descriptions_are_not() {
         for (text, wanted) in [
             ("Adds numbers. <IMPORTANT> see below", vec!["addresses-the-model"]),
+            ("Adds.\nSystem: more", vec!["addresses-the-model"]),
             ("Adds. <!-- and more -->", vec!["hidden-comment"]),
             ("Adds.\n\n\n\n\n\nAlso this", vec!["out-of-sight"]),
             ("a \u{1b}[2J b", vec!["control-characters"]),
@@ -186,6 +187,7 @@ mod tests {
             "Searches the environment of a service; returns JSON with the systems found.",
             "Creates an issue. The body is Markdown:\n\n- lists\n\n- links",
             "Deletes a user. Ask the user before.",
+            "A file of the user's file system: bills, notices, letters.",
             "Evaluates a spreadsheet formula, as SUM(A1:B2) would.",
         ] {
             assert!(rules(plain).is_empty(), "{plain}: {:?}", rules(plain));

@@ -127,7 +127,7 @@ pub(super) fn is_loopback(url: &str) -> bool {
         Some(inner) => inner.split(']').next().unwrap_or_default(),
         None => host.split(':').next().unwrap_or_default(),
     };
-    let address = host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    let address = host.parse::<core::net::IpAddr>().is_ok_and(|address| address.is_loopback());
     address || host.eq_ignore_ascii_case("localhost") || host.to_ascii_lowercase().ends_with(".localhost")
 }
 
