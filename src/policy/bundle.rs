@@ -84,7 +84,10 @@ impl Bundle {
         bundle.claims = match texts.get(proofs::FILE) {
             None => Vec::new(),
             Some(text) => {
-                proofs::read(text, &bundle).or_else(|faults| refuse(faults).map(|()| Vec::new()))?
+                let (claims, idle, faults) = proofs::read(text, &bundle);
+                refuse(faults)?;
+                bundle.warnings.extend(idle);
+                claims
             }
         };
         if bundle.manifest.proofs_required && bundle.claims.is_empty() {
@@ -199,25 +202,27 @@ impl Bundle {
         self.rules.keys().map(String::as_str)
     }
 
-    /// Checks a condition over calls as if it were a rule's; says what is wrong with it.
-    pub(super) fn check_condition(&self, condition: Policy) -> Result<(), String> {
+    /// Checks a condition over calls as if it were a rule's: whether any call can meet it, or what is wrong with it.
+    pub(super) fn check_condition(&self, condition: Policy) -> Result<bool, String> {
         let set = PolicySet::from_policies([condition]).map_err(|error| error.to_string())?;
         let result = Validator::new(self.schema.clone()).validate(&set, ValidationMode::Strict);
-        let of_literals = set.policies().find_map(|policy| {
-            let named = policy.entity_literals();
-            let unknown = named
-                .iter()
-                .find(|uid| scope::id(uid, "Tool").is_some_and(|tool| !self.tools.contains_key(tool)));
-            unknown.map(|uid| format!("no tool {uid} is registered"))
-        });
-        let of_types = result.validation_errors().next().map(|error| DetailedError::from(error).message);
-        let impossible = result.validation_warnings().find_map(|warning| match warning {
-            ValidationWarning::ImpossiblePolicy(_) | ValidationWarning::InvalidActionApplication(_) => {
-                Some("no call can meet the condition".to_owned())
-            }
-            _ => None,
-        });
-        of_literals.or(of_types).or(impossible).map_or(Ok(()), Err)
+        let unknown = set
+            .policies()
+            .flat_map(Policy::entity_literals)
+            .find(|uid| scope::id(uid, "Tool").is_some_and(|tool| !self.tools.contains_key(tool)));
+        if let Some(uid) = unknown {
+            return Err(format!("no tool {uid} is registered"));
+        }
+        if let Some(error) = result.validation_errors().next() {
+            return Err(unprefixed(&DetailedError::from(error).message, "condition"));
+        }
+        let impossible = |warning: &ValidationWarning| {
+            matches!(
+                warning,
+                ValidationWarning::ImpossiblePolicy(_) | ValidationWarning::InvalidActionApplication(_)
+            )
+        };
+        Ok(!result.validation_warnings().any(impossible))
     }
 
     /// Does the bundle hold no rule at all? Then everything is denied.

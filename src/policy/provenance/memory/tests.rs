@@ -395,25 +395,14 @@ fn work_is_linear_in_the_input() {
         "..",
         "/.",
     ] {
-        let (half, whole) = (steps(unit, 50_000), steps(unit, 100_000));
-        assert!(whole <= half.saturating_mul(5) / 2 + 100_000, "{unit:?}: {half} steps became {whole}");
+        let (half, whole) = (steps(unit, 10_000), steps(unit, 20_000));
+        assert!(whole <= half.saturating_mul(9) / 4 + 10_000, "{unit:?}: {half} steps became {whole}");
     }
-    // Of what is longer than what is looked at, no more is.
-    let longest = steps("word b@c.example ", 1 << 20);
-    assert!(longest < 200 * (1 << 20), "{longest} steps");
-}
-
-#[test]
-fn words_in_a_row_are_found_wherever_they_stand() {
-    for (words, run, stands) in [
-        (&[1_u64, 2][..], &[3, 1, 1, 2][..], true),
-        (&[1, 1, 2], &[1, 1, 1, 2], true),
-        (&[1, 2, 1, 3], &[1, 2, 1, 2, 1, 3], true),
-        (&[1, 2], &[1, 0, 2], false),
-        (&[1], &[], false),
-        (&[1, 2, 3], &[1, 2], false),
-    ] {
-        assert_eq!(stands_in(words, run), stands, "{words:?} in {run:?}");
+    for (unit, bytes) in
+        [("word b@c.example ", 100_000), ("- a: 'b'\n", 100_000), ("- id: a@b.example\n  n: it\n", 1 << 20)]
+    {
+        let taken = steps(unit, bytes);
+        assert!(taken < 100 * bytes as u64, "{unit:?}: {taken} steps for {bytes} bytes");
     }
 }
 
