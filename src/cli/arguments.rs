@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+#[cfg(feature = "server")]
+use super::party::Party;
 #[cfg(feature = "replay")]
 use super::policy::Policy;
 
@@ -85,18 +87,6 @@ impl Command {
                 | Agent::Revoke { json, .. }
                 | Agent::List { json, .. },
             )
-            | Self::Application(
-                Party::Add { json, .. }
-                | Party::Rotate { json, .. }
-                | Party::Revoke { json, .. }
-                | Party::List { json, .. },
-            )
-            | Self::ToolServer(
-                Party::Add { json, .. }
-                | Party::Rotate { json, .. }
-                | Party::Revoke { json, .. }
-                | Party::List { json, .. },
-            )
             | Self::Submit(Submit { json, .. })
             | Self::Export(Export { what: None, bundle: ExportBundle { json, .. } }) => *json,
             Self::Verify(
@@ -106,6 +96,8 @@ impl Command {
             | Self::Inspect(Inspect { json, .. })
             | Self::Fsck(Fsck { json, .. })
             | Self::Export(Export { what: Some(ExportWhat::Tiles(ExportTiles { json, .. })), .. }) => *json,
+            #[cfg(feature = "server")]
+            Self::Application(what) | Self::ToolServer(what) => what.json(),
             #[cfg(feature = "replay")]
             Self::Replay(what) => what.json,
             #[cfg(feature = "replay")]
@@ -251,49 +243,6 @@ pub(super) enum Agent {
         connection: Connection,
     },
     /// List the registered agents, one a line
-    List {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-        #[command(flatten)]
-        connection: Connection,
-    },
-}
-
-#[cfg(feature = "server")]
-#[derive(Debug, Subcommand)]
-pub(super) enum Party {
-    /// Register one and print its token, once
-    Add {
-        /// Its name; a tool server's is the one by which calls name it
-        name: String,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-        #[command(flatten)]
-        connection: Connection,
-    },
-    /// Give one a new token and print it, once; the old one ends
-    Rotate {
-        /// Its name
-        name: String,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-        #[command(flatten)]
-        connection: Connection,
-    },
-    /// End a registration
-    Revoke {
-        /// Its name
-        name: String,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-        #[command(flatten)]
-        connection: Connection,
-    },
-    /// List those that are registered
     List {
         /// Print JSON
         #[arg(long)]
