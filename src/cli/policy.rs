@@ -41,6 +41,8 @@ pub(super) enum Policy {
         #[arg(long)]
         json: bool,
     },
+    /// Carry another system's policy over into a bundle, and say what could not be carried over
+    Import(super::policy_import::Import),
     /// Sign a bundle whose manifest names your key; prints the public key
     Sign {
         /// The bundle; its signature.json is written
@@ -89,6 +91,7 @@ impl Policy {
         match self {
             Self::Validate { json, .. }
             | Self::Test { json, .. }
+            | Self::Import(super::policy_import::Import { json, .. })
             | Self::Sign { json, .. }
             | Self::New { json, .. }
             | Self::Prove(super::policy_prove::Prove { json, .. })
@@ -180,6 +183,7 @@ pub(super) fn run(what: &Policy) -> Result<ExitCode, Failure> {
             }
             Ok(finish(&report, *json, "all tests pass"))
         }
+        Policy::Import(what) => super::policy_import::run(what),
         Policy::Sign { directory, key, json } => sign(directory, key, *json),
         Policy::Replay(what) => policy_replay::run(what),
         Policy::ShadowReport(what) => policy_replay::shadow(what),

@@ -43,6 +43,11 @@ pub(crate) const OUTPUTS: &[Output] = &[
     output("foreseal export tiles DIR --json", "export.tiles", "the tiles that were written"),
     output("foreseal policy validate DIR --json", "policy", "what the bundle is, and what is wrong with it"),
     output("foreseal policy test DIR --json", "policy", "the same, and the tests that fail"),
+    output(
+        "foreseal policy import FILE --json",
+        "policy.import",
+        "the bundle, and what could not be carried over",
+    ),
     output("foreseal policy sign DIR --json", "policy.signed", "the key it was signed with"),
     output(
         "foreseal policy diff OLD NEW --json",
@@ -62,6 +67,9 @@ pub(crate) const OUTPUTS: &[Output] = &[
         "policy.eval",
         "attacks stopped and benign work held, over recorded runs",
     ),
+    output("foreseal tool import FILE --json", "tool.import", "what became of each tool, and what changed"),
+    output("foreseal tool lint FILE --json", "tool.lint", "what the registry leaves unsaid"),
+    output("foreseal tool scan FILE --json", "tool.scan", "what was found, the gravest first"),
     output("foreseal bench --json", "bench", "each number beside its yardstick"),
 ];
 

@@ -448,4 +448,6 @@ fn texts(found: Found<'_>, each: &mut dyn FnMut(&str, bool)) {
 }
 
 #[cfg(test)]
+mod disguises;
+#[cfg(test)]
 mod tests;
