@@ -60,6 +60,10 @@ pub(super) enum Command {
     #[cfg(feature = "replay")]
     #[command(subcommand)]
     Policy(Policy),
+    /// Bring tools into a registry, say what is unsaid about them, look for attacks among them; offline
+    #[cfg(feature = "replay")]
+    #[command(subcommand)]
+    Tool(super::tool::Tool),
     /// See it work: an embedded ledger, example agents, receipts verified, a flipped byte caught
     #[cfg(feature = "server")]
     Demo(Demo),
@@ -106,6 +110,8 @@ impl Command {
             Self::Replay(what) => what.json,
             #[cfg(feature = "replay")]
             Self::Policy(what) => what.json(),
+            #[cfg(feature = "replay")]
+            Self::Tool(what) => what.json(),
             #[cfg(not(feature = "server"))]
             Self::Export(Export { what: None }) => false,
             #[cfg(feature = "server")]

@@ -36,6 +36,38 @@ pub(super) fn read_text(path: &Path) -> Result<String, Failure> {
     String::from_utf8(read(path)?).map_err(not_text)
 }
 
+/// The file of this name in a directory, or the file that was named itself.
+#[cfg(feature = "replay")]
+pub(super) fn in_directory(path: &Path, name: &str) -> std::path::PathBuf {
+    match RealDisk.kind(path) {
+        Ok(Some(EntryKind::Directory)) => path.join(name),
+        _ => path.to_owned(),
+    }
+}
+
+/// Reads a text file that was named, if it is there.
+#[cfg(feature = "replay")]
+pub(super) fn read_text_if_there(path: &Path) -> Result<Option<String>, Failure> {
+    match RealDisk.kind(path) {
+        Ok(None) => Ok(None),
+        _ => read_text(path).map(Some),
+    }
+}
+
+/// Reads a text file that was named, or standard input where `-` was.
+#[cfg(feature = "replay")]
+pub(super) fn read_text_or_stdin(path: &Path) -> Result<String, Failure> {
+    use std::io::Read as _;
+
+    if path != Path::new("-") {
+        return read_text(path);
+    }
+    let mut text = String::new();
+    let read = std::io::stdin().take(NAMED_FILE_MAX_BYTES).read_to_string(&mut text);
+    read.map_err(|error| Failure::new(format!("standard input: {error}"), "it takes UTF-8 text"))?;
+    Ok(text)
+}
+
 /// Reads the trust policy, if one was named.
 pub(super) fn trust(path: Option<&Path>) -> Result<Option<TrustPolicy>, Failure> {
     let Some(path) = path else { return Ok(None) };

@@ -46,6 +46,8 @@ mod policy_eval;
 #[cfg(feature = "replay")]
 mod policy_explain;
 #[cfg(feature = "replay")]
+mod policy_import;
+#[cfg(feature = "replay")]
 mod policy_prove;
 #[cfg(feature = "replay")]
 mod policy_replay;
@@ -62,6 +64,8 @@ mod solver;
 mod submit;
 #[cfg(feature = "server")]
 mod tls;
+#[cfg(feature = "replay")]
+mod tool;
 mod verify;
 
 use std::process::ExitCode;
@@ -104,6 +108,8 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Replay(what) => replay::run(&what),
         #[cfg(feature = "replay")]
         Command::Policy(what) => policy::run(&what),
+        #[cfg(feature = "replay")]
+        Command::Tool(what) => tool::run(&what),
         #[cfg(feature = "server")]
         Command::Init(what) => init::run(&what),
         #[cfg(feature = "server")]

@@ -61,6 +61,12 @@ pub(super) fn status(text: &str) {
     anstream::eprintln!("{text}");
 }
 
+/// Prints what is beside the data.
+#[cfg(feature = "replay")]
+pub(super) fn note(text: &str) {
+    anstream::eprintln!("{text}");
+}
+
 /// Prints a warning.
 #[cfg(feature = "replay")]
 pub(super) fn warning(text: &str) {

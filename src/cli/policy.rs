@@ -41,6 +41,8 @@ pub(super) enum Policy {
         #[arg(long)]
         json: bool,
     },
+    /// Carry another system's policy over into a bundle, and say what could not be carried over
+    Import(super::policy_import::Import),
     /// Sign a bundle whose manifest names your key; prints the public key
     Sign {
         /// The bundle; its signature.json is written
@@ -73,14 +75,14 @@ pub(super) enum Policy {
         #[arg(long)]
         json: bool,
     },
-    /// Play recorded runs against a bundle: attacks stopped, benign work held, with intervals
-    #[cfg(feature = "server")]
-    Eval(super::policy_eval::Eval),
     /// Say why an intent's calls were decided so, and which fact would have changed it
     Explain(Explain),
     #[cfg(feature = "server")]
     #[command(flatten)]
     Active(Active),
+    /// Play recorded runs against a bundle: attacks stopped, benign work held, with intervals
+    #[cfg(feature = "server")]
+    Eval(super::policy_eval::Eval),
 }
 
 impl Policy {
@@ -89,6 +91,7 @@ impl Policy {
         match self {
             Self::Validate { json, .. }
             | Self::Test { json, .. }
+            | Self::Import(super::policy_import::Import { json, .. })
             | Self::Sign { json, .. }
             | Self::New { json, .. }
             | Self::Prove(super::policy_prove::Prove { json, .. })
@@ -180,17 +183,18 @@ pub(super) fn run(what: &Policy) -> Result<ExitCode, Failure> {
             }
             Ok(finish(&report, *json, "all tests pass"))
         }
+        Policy::Import(what) => super::policy_import::run(what),
         Policy::Sign { directory, key, json } => sign(directory, key, *json),
         Policy::Replay(what) => policy_replay::run(what),
         Policy::ShadowReport(what) => policy_replay::shadow(what),
         Policy::Prove(what) => super::policy_prove::run(what),
         Policy::Diff(what) => super::policy_diff::run(what),
         Policy::New { sentence, directory, json } => new(&sentence.join(" "), directory, *json),
-        #[cfg(feature = "server")]
-        Policy::Eval(what) => super::policy_eval::run(what),
         Policy::Explain(what) => policy_explain::run(what),
         #[cfg(feature = "server")]
         Policy::Active(what) => policy_active::run(what),
+        #[cfg(feature = "server")]
+        Policy::Eval(what) => super::policy_eval::run(what),
     }
 }
 

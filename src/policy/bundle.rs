@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use super::cases::{self, Case};
 use super::fault::{BundleError, Fault, FaultKind, Place, Warning};
 use super::manifest::{self, Manifest};
+use super::named::{self, NamedSignals};
 use super::proofs::{self, Claim};
 use super::rule::{self, Rule};
 use super::scope;
@@ -34,6 +35,8 @@ pub struct Bundle {
     pub(super) tools: BTreeMap<String, Tool>,
     pub(super) rules: BTreeMap<String, Rule>,
     manifest: Manifest,
+    /// Where it has a `signals.json`.
+    pub(super) named: Option<NamedSignals>,
     pub(super) cases: Vec<Case>,
     pub(super) claims: Vec<Claim>,
     warnings: Vec<Warning>,
@@ -47,7 +50,7 @@ impl Bundle {
     /// Files of a bundle.
     pub const MOST_FILES: usize = 256;
 
-    /// Reads and validates the files of a bundle, by path: `*.cedar`, `tools.json`, `manifest.json`, `proofs.json`,
+    /// Reads and validates the files of a bundle, by path: `*.cedar`, `tools.json`, `signals.json`, `manifest.json`, `proofs.json`,
     /// `signature.json` and `tests/*.json`. No file at all is a bundle that denies everything. Its tests are read, not run: see
     /// [`Engine::run_tests`](super::Engine::run_tests).
     ///
@@ -78,6 +81,7 @@ impl Bundle {
         let mut bundle = Self::read(files, &texts, form)?;
         let mut warnings = Vec::new();
         refuse(validate(&texts, &bundle, &mut warnings))?;
+        refuse(lint::unknown_signals(bundle.rules.values(), bundle.named.as_ref()))?;
         warnings.extend(bundle.rules.values().flat_map(|rule| lint::look(rule, &bundle.tools)));
         warnings.sort_by(|a, b| (&a.place, &a.message).cmp(&(&b.place, &b.message)));
         bundle.warnings = warnings;
@@ -118,6 +122,13 @@ impl Bundle {
         for (file, text) in texts.iter().filter(|(file, _)| file.ends_with(RULES)) {
             rule::read(file, text, &mut rules, &mut faults);
         }
+        let named = match texts.get(named::FILE).map(|text| named::read(text)).transpose() {
+            Ok(named) => named,
+            Err(wrong) => {
+                faults.extend(wrong);
+                None
+            }
+        };
         let manifest = match manifest::read(files, texts.get(manifest::FILE).copied()) {
             Ok(manifest) => manifest,
             Err(fault) => {
@@ -135,7 +146,7 @@ impl Bundle {
             faults.push(Fault::new(FaultKind::Limit, message, hint));
         }
         refuse(faults)?;
-        let schema = schema::generate(form, &tools).map_err(|message| {
+        let schema = schema::generate(form, &tools, named.is_some()).map_err(|message| {
             let hint = "rename what Cedar refuses in tools.json";
             Fault::new(FaultKind::Tools, message, hint).at(Place::file(tools::FILE))
         })?;
@@ -147,6 +158,7 @@ impl Bundle {
             tools,
             rules,
             manifest,
+            named,
             cases,
             claims: Vec::new(),
             warnings: Vec::new(),
@@ -259,7 +271,7 @@ fn texts(files: &BTreeMap<String, Vec<u8>>) -> Result<BTreeMap<&str, &str>, Bund
     let mut faults = Vec::new();
     for (name, content) in files {
         if !is_file_name(name) {
-            let hint = "a bundle holds *.cedar, tools.json, manifest.json, proofs.json, signature.json and tests/*.json only, named \
+            let hint = "a bundle holds *.cedar, tools.json, signals.json, manifest.json, proofs.json, signature.json and tests/*.json only, named \
                         with letters, digits, and . _ -; move the file elsewhere";
             faults.push(Fault::new(FaultKind::FileName, "not a policy file", hint).at(Place::file(name)));
             continue;
@@ -289,7 +301,8 @@ fn is_file_name(path: &str) -> bool {
         None => {
             plain(path)
                 && (stem(path, RULES)
-                    || [tools::FILE, manifest::FILE, manifest::SIGNATURE, proofs::FILE].contains(&path))
+                    || [tools::FILE, named::FILE, manifest::FILE, manifest::SIGNATURE, proofs::FILE]
+                        .contains(&path))
         }
     }
 }
@@ -379,7 +392,7 @@ fn without_tools<'a>(
     }
     let rules = bundle.rules.values().filter(|rule| idle.contains(&rule.id));
     let set = PolicySet::from_policies(rules.map(|rule| rule.policy.clone()));
-    let schema = schema::with_tool_in_each_group(bundle.form, &bundle.tools);
+    let schema = schema::with_tool_in_each_group(bundle.form, &bundle.tools, bundle.named.is_some());
     let (Ok(set), Ok(schema)) = (set, schema) else { return BTreeSet::new() };
     let result = Validator::new(schema).validate(&set, ValidationMode::Strict);
     let still: BTreeSet<String> =

@@ -300,6 +300,10 @@ fn about(old: &Bundle, new: &Bundle) -> Vec<Change> {
         let what = format!("its mode is {}, not {}", after.mode.as_str(), before.mode.as_str());
         changes.push(change("manifest.json", Direction::Unknown, what));
     }
+    if old.named.is_some() && old.named != new.named {
+        let what = "the signals that rules look for are others, and may be true of fewer calls".to_owned();
+        changes.push(change("signals.json", Direction::Weakening, what));
+    }
     match (before.proofs_required, after.proofs_required) {
         (true, false) => {
             changes.push(change(

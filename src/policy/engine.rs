@@ -140,7 +140,7 @@ impl Engine {
     /// The signals of a call: pure, so that they can be computed before the call's turn comes.
     #[must_use]
     pub fn signals(&self, server: &str, name: &str, args: &Value) -> Signals {
-        signals_of(self.tool(server, name), args)
+        signals_of(&self.bundle, self.tool(server, name), args)
     }
 
     /// Decides an intent.
@@ -230,7 +230,7 @@ impl Engine {
                         );
                     };
                     let changed = CallView { args: &args, signals: None, ..*call };
-                    let facts = deciding.facts_again(&changed, tool, &facts);
+                    let facts = deciding.facts_again(&self.bundle, &changed, tool, &facts);
                     match context(form, deciding.input, &changed, Some(tool), &facts) {
                         Ok(context) => Changed::Call { context, args },
                         Err(why) => Changed::Failed(why.to_owned()),

@@ -204,6 +204,9 @@ pub(super) fn signals(signals: &Signals) -> Typed {
         ("lookalike".to_owned(), Typed::Bool(signals.lookalike)),
         ("over_budget".to_owned(), Typed::Bool(signals.over_budget)),
     ]);
+    if let Some(named) = &signals.named {
+        attributes.insert("named".to_owned(), texts(named));
+    }
     if let Some(sql) = &signals.sql {
         attributes.insert("sql".to_owned(), self::sql(sql));
     }

@@ -70,6 +70,8 @@ pub enum FaultKind {
     Impossible,
     /// `tools.json` says something it may not say.
     Tools,
+    /// `signals.json` says something it may not say, or a rule looks for a signal that it does not declare.
+    Signals,
     /// `manifest.json` says something it may not say.
     Manifest,
     /// The author's signature is missing, or not over these files.

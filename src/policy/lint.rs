@@ -6,6 +6,7 @@ use cedar_policy::ActionConstraint;
 
 use super::argument_path::ArgumentPath;
 use super::fault::{Fault, FaultKind, Warning};
+use super::named::{self, NamedSignals};
 use super::rule::{Deed, Rule};
 use super::scope::{self, Reach, Target};
 use super::shape::{Fields, Shape};
@@ -31,6 +32,24 @@ const PARTS: [&str; 14] = [
 ];
 /// Whole argument names of that kind.
 const WHOLE: [&str; 7] = ["bcc", "cc", "from", "iban", "to", "uri", "where"];
+
+/// Rules that look for a named signal that the bundle does not declare: they would never find it.
+pub(super) fn unknown_signals<'a>(
+    rules: impl Iterator<Item = &'a Rule>,
+    declared: Option<&NamedSignals>,
+) -> Vec<Fault> {
+    let Some(declared) = declared else { return Vec::new() };
+    let mut faults = Vec::new();
+    for rule in rules {
+        let Ok(tree) = rule.policy.to_json() else { continue };
+        faults.extend(named::names_in(&tree).iter().filter(|name| !declared.has(name)).map(|name| {
+            let message = format!("no signal {name:?} is declared");
+            let hint = "declare it in signals.json, or correct the name";
+            Fault::new(FaultKind::Signals, message, hint).at(rule.place.clone()).of_rule(&rule.id)
+        }));
+    }
+    faults
+}
 
 /// What a rule's transforms may not do to the tools that it reaches.
 pub(super) fn transform_faults(rule: &Rule, tools: &BTreeMap<String, Tool>) -> Vec<Fault> {

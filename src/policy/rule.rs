@@ -200,7 +200,7 @@ fn rule(policy: &Policy, place: &Place) -> Result<Rule, Fault> {
         let hint = "an id is 1 to 128 letters, digits, and . _ : -";
         return Err(fault(FaultKind::Id, "the @id is not a name".to_owned(), hint));
     }
-    if RESERVED.contains(&id) {
+    if is_reserved(id) {
         return Err(fault(
             FaultKind::Id,
             "the @id is one of the engine's own codes".to_owned(),
@@ -228,6 +228,11 @@ fn rule(policy: &Policy, place: &Place) -> Result<Rule, Fault> {
         place: place.clone(),
         survey: survey(&tree),
     })
+}
+
+/// Is it one of the engine's own codes?
+pub(super) fn is_reserved(id: &str) -> bool {
+    RESERVED.contains(&id)
 }
 
 /// 1 to 128 letters, digits, and `. _ : -`.

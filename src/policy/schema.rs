@@ -8,12 +8,16 @@ use serde_json::{Map, Value, json};
 use super::tools::{self, Tool, UNREGISTERED};
 use super::version::FactsForm;
 
-/// Generates the schema from the registered tools, by their names in rules.
+/// Generates the schema from the registered tools, by their names in rules; `named`: the bundle has named signals.
 ///
 /// # Errors
 /// Cedar's own words, where it refuses a name or a type.
-pub(super) fn generate(form: FactsForm, tools: &BTreeMap<String, Tool>) -> Result<Schema, String> {
-    Schema::from_json_value(json(form, tools)).map_err(|error| error.to_string())
+pub(super) fn generate(
+    form: FactsForm,
+    tools: &BTreeMap<String, Tool>,
+    named: bool,
+) -> Result<Schema, String> {
+    Schema::from_json_value(json(form, tools, named)).map_err(|error| error.to_string())
 }
 
 /// The same with one more action in each group that exists without being named, as if a tool without arguments were in
@@ -24,9 +28,10 @@ pub(super) fn generate(form: FactsForm, tools: &BTreeMap<String, Tool>) -> Resul
 pub(super) fn with_tool_in_each_group(
     form: FactsForm,
     tools: &BTreeMap<String, Tool>,
+    named: bool,
 ) -> Result<Schema, String> {
-    let mut schema = json(form, tools);
-    let mut context = context(form);
+    let mut schema = json(form, tools, named);
+    let mut context = context(form, named);
     context.insert("args".to_owned(), record([]));
     if let Some(actions) = schema.pointer_mut("//actions").and_then(Value::as_object_mut) {
         for group in tools::groups(form) {
@@ -40,16 +45,16 @@ pub(super) fn with_tool_in_each_group(
 
 /// The groups of actions: those that always exist, and those that tools name.
 pub(super) fn groups(form: FactsForm, registered: &BTreeMap<String, Tool>) -> BTreeSet<&str> {
-    let named = registered.values().flat_map(|tool| tool.groups.iter().map(String::as_str));
-    tools::groups(form).iter().copied().chain(named).collect()
+    let declared = registered.values().flat_map(|tool| tool.groups.iter().map(String::as_str));
+    tools::groups(form).iter().copied().chain(declared).collect()
 }
 
-/// The schema as Cedar reads it.
-pub(super) fn json(form: FactsForm, registered: &BTreeMap<String, Tool>) -> Value {
+/// The schema as Cedar reads it; `named`: the bundle has named signals.
+pub(super) fn json(form: FactsForm, registered: &BTreeMap<String, Tool>, named: bool) -> Value {
     let groups = groups(form, registered);
     let mut actions: Map<String, Value> =
         groups.into_iter().map(|group| (group.to_owned(), json!({}))).collect();
-    let context = context(form);
+    let context = context(form, named);
     actions.insert(UNREGISTERED.to_owned(), action(tools::unregistered_groups(form), &context));
     for (id, tool) in registered {
         let groups: Vec<&str> = tool.groups.iter().map(String::as_str).collect();
@@ -89,7 +94,7 @@ fn resource(form: FactsForm) -> Vec<(&'static str, Value)> {
 }
 
 /// What the context of every action holds; `args` comes with a tool's own schema.
-fn context(form: FactsForm) -> Map<String, Value> {
+fn context(form: FactsForm, named: bool) -> Map<String, Value> {
     let mut claimed = vec![("goal_stated", bool()), ("observations", long()), ("reasoning_steps", long())];
     let mut attributes = vec![
         ("calls_in_intent", long()),
@@ -102,7 +107,7 @@ fn context(form: FactsForm) -> Map<String, Value> {
         FactsForm::V1 => attributes.push(("principal", optional(string()))),
         FactsForm::V2 => {
             claimed.extend(["environment", "principal"].map(|name| (name, optional(string()))));
-            attributes.extend(facts());
+            attributes.extend(facts(named));
         }
     }
     attributes.push(("claimed", record(claimed)));
@@ -110,7 +115,7 @@ fn context(form: FactsForm) -> Map<String, Value> {
 }
 
 /// What version 2 added: the types of `facts`.
-fn facts() -> Vec<(&'static str, Value)> {
+fn facts(named: bool) -> Vec<(&'static str, Value)> {
     let principal = record([("id", string()), ("roles", strings())]);
     let session = [
         ("calls", long()),
@@ -142,12 +147,12 @@ fn facts() -> Vec<(&'static str, Value)> {
         ("principal", optional(principal)),
         ("rate", record([("agent_minute", long()), ("session_minute", long())])),
         ("session", record(session)),
-        ("signals", record(signals())),
+        ("signals", record(signals(named))),
         ("spend", record([("call", optional(decimal())), ("total", decimal()), ("unknown", bool())])),
     ]
 }
 
-fn signals() -> Vec<(&'static str, Value)> {
+fn signals(named: bool) -> Vec<(&'static str, Value)> {
     let bools = |names: &[&'static str]| names.iter().map(|name| (*name, bool())).collect::<Vec<_>>();
     let mut sql = bools(&[
         "comments",
@@ -182,6 +187,9 @@ fn signals() -> Vec<(&'static str, Value)> {
         ("shell", optional(record(shell))),
         ("sql", optional(record(sql))),
     ]);
+    if named {
+        signals.push(("named", strings()));
+    }
     signals
 }
 

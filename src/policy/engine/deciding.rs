@@ -17,8 +17,11 @@ use crate::policy::spend::Spent;
 use crate::policy::tools::{Tool, action_id};
 use crate::record::decision::Outcome;
 
-pub(super) fn signals_of(tool: Option<&Tool>, args: &Value) -> Signals {
-    signals::of_call(args, tool.map(|tool| tool.labels.parse.as_slice()).unwrap_or_default())
+pub(super) fn signals_of(bundle: &Bundle, tool: Option<&Tool>, args: &Value) -> Signals {
+    Signals {
+        named: bundle.named.as_ref().map(|named| named.of(args)),
+        ..signals::of_call(args, tool.map(|tool| tool.labels.parse.as_slice()).unwrap_or_default())
+    }
 }
 
 /// All arguments.
@@ -56,18 +59,24 @@ impl<'a> Deciding<'a> {
             }
         }
         let plan = self.plan(i, call, tool);
-        let signals = call.signals.cloned().unwrap_or_else(|| signals_of(tool, call.args));
+        let signals = call.signals.cloned().unwrap_or_else(|| signals_of(bundle, tool, call.args));
         let asked = self.asked(tool);
         let spend = self.spend(bundle, call, tool);
         CallFacts { grounding: self.grounding(call, tool), asked, signals, plan, spend, labels }
     }
 
     /// What is learned about a call that was changed. The step of the plan was looked for before.
-    pub(super) fn facts_again(&self, call: &CallView<'_>, tool: &Tool, before: &CallFacts) -> CallFacts {
+    pub(super) fn facts_again(
+        &self,
+        bundle: &Bundle,
+        call: &CallView<'_>,
+        tool: &Tool,
+        before: &CallFacts,
+    ) -> CallFacts {
         CallFacts {
             grounding: self.grounding(call, Some(tool)),
             asked: before.asked,
-            signals: signals_of(Some(tool), call.args),
+            signals: signals_of(bundle, Some(tool), call.args),
             plan: before.plan,
             spend: before.spend,
             labels: before.labels.clone(),

@@ -90,7 +90,9 @@ impl<'a> Milder<'a> {
             return unknown("Cedar refuses the names of its own types");
         };
         let Ok(schema) = joint_schema(new, old) else {
-            return unknown("the two bundles' tools do not fit into one schema");
+            return unknown(
+                "the two bundles' tools do not fit into one schema, or their named signals are others",
+            );
         };
         let mut findings = Vec::new();
         for environment in &environments {
@@ -356,7 +358,10 @@ fn is_alike(one: &Tool, other: &Tool) -> bool {
 
 /// Both bundles' actions, each in the groups of both, told apart.
 fn joint_schema(new: &Bundle, old: &Bundle) -> std::result::Result<Schema, String> {
-    let mut document = schema::json(new.form(), &new.tools);
+    if new.named != old.named {
+        return Err("the named signals are others".to_owned());
+    }
+    let mut document = schema::json(new.form(), &new.tools, new.named.is_some());
     let ours = schema::groups(new.form(), &new.tools);
     let theirs = schema::groups(old.form(), &old.tools);
     let unregistered: BTreeSet<&str> =

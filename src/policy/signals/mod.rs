@@ -76,6 +76,9 @@ pub struct Signals {
     pub sql: Option<SqlFacts>,
     /// All arguments that the registry calls shell, together.
     pub shell: Option<ShellFacts>,
+    /// The bundle's own signals that are true, by name; where it has any. [`of_call`] leaves them to the engine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub named: Option<BTreeSet<String>>,
 }
 
 /// The names of all data classes, in order.
@@ -106,6 +109,7 @@ pub fn of_call(args: &Value, parses: &[Parse]) -> Signals {
         over_budget: found.over_budget,
         sql: None,
         shell: None,
+        named: None,
     };
     for parse in parses {
         for value in parse.at.values(args) {
