@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::fsck::Fsck;
 #[cfg(feature = "server")]
 use super::party::Party;
 #[cfg(feature = "replay")]
@@ -418,19 +419,6 @@ pub(super) struct Inspect {
     /// The leaf to show, of a data directory
     #[arg(long, value_name = "N")]
     pub(super) index: Option<u64>,
-    /// Print JSON
-    #[arg(long)]
-    pub(super) json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct Fsck {
-    /// The data directory
-    #[arg(long, env = "FORESEAL_DATA", value_name = "DIR")]
-    pub(super) data: PathBuf,
-    /// Its keys [default: <DATA>.keys]
-    #[arg(long, env = "FORESEAL_KEYS", value_name = "DIR")]
-    pub(super) keys: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
