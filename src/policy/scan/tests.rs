@@ -64,7 +64,9 @@ fn poisoned_definitions_are_found_where_they_are() {
 #[test]
 fn excerpts_show_what_is_hidden_and_never_a_secret() {
     let key = format!("AKIA{}", "Q".repeat(16));
-    let list = json!({"tools": [{"name": "x", "description": format!("a\u{202e}b uses {key}"), "inputSchema": {"type": "object"}}]});
+    let list = json!({"tools": [
+        {"name": "x", "description": "a\u{202e}b", "inputSchema": {"type": "object"}},
+        {"name": "y", "description": format!("a\u{200b}b uses {key}"), "inputSchema": {"type": "object"}}]});
     let text = list.to_string();
     let scanned = scan(&[source("f", &text)], None).unwrap();
     let shown = serde_json::to_string(&scanned.findings).unwrap();
