@@ -28,6 +28,8 @@ mod signing;
 
 #[path = "e2e/backups.rs"]
 mod backups;
+#[path = "e2e/bad_policies.rs"]
+mod bad_policies;
 #[path = "e2e/bundles.rs"]
 mod bundles;
 #[path = "e2e/crash.rs"]
@@ -52,6 +54,8 @@ mod log_reads;
 mod metrics;
 #[path = "e2e/outcomes.rs"]
 mod outcomes;
+#[path = "e2e/policies.rs"]
+mod policies;
 #[path = "e2e/retries.rs"]
 mod retries;
 #[path = "e2e/secrecy.rs"]

@@ -165,6 +165,8 @@ fn served(runs: &mut Runs) -> Stage {
     let token = home.admin_token();
     let operator = Some((&server, token.as_str()));
     let old = home.file("old", server.operator().get("/checkpoint").body);
+    let watching = json!({"files": {"none.cedar": "@id(\"none\") forbid (principal, action, resource);"}, "mode": "shadow"});
+    assert_eq!(server.operator().post("/v1/policies", watching.to_string()).status, 201);
     let added = runs.run("foreseal agent add NAME --json", ["bot", "--role", "assistant"], operator, 0);
     runs.run("foreseal agent add NAME --json", ["bot"], operator, 2);
     let rotated = runs.run("foreseal agent rotate NAME --json", ["bot"], operator, 0);
@@ -195,6 +197,7 @@ fn served(runs: &mut Runs) -> Stage {
     runs.run("foreseal submit FILE", [text(&one)], bot, 0);
     runs.run("foreseal submit FILE --json", [text(&one)], bot, 0);
     parties(runs, &server, &token, &good);
+    active_policies(runs, &home, &server, &token, &good);
     let closed = Home::new();
     let nobody = ["--url", "http://127.0.0.1:9", "--token", "fsk_x"];
     let unanswered = runs.run(
@@ -278,6 +281,10 @@ fn policies(runs: &mut Runs, home: &Home) {
         assert_eq!(runs.run(command, [STARTER], None, 0)[0]["valid"], true);
         assert_eq!(runs.run(command, [ROOT], None, 2)[0]["schema"], "foreseal.failure.v1");
     }
+    let diff = "foreseal policy diff OLD NEW --json";
+    assert_eq!(runs.run(diff, [STARTER, STARTER], None, 0)[0]["changes"], json!([]));
+    assert_ne!(runs.run(diff, [text(&author), STARTER.to_owned()], None, 0)[0]["changes"], json!([]));
+    runs.run(diff, [ROOT, STARTER], None, 2);
     let bad = home.path("bad");
     std::fs::create_dir_all(&bad).unwrap();
     std::fs::write(bad.join("a.cedar"), "permit").unwrap();
@@ -290,6 +297,8 @@ fn policies(runs: &mut Runs, home: &Home) {
     let manifest = json!({"name": "a", "version": "1", "author": {"name": "me", "key": public}});
     std::fs::write(author.join("manifest.json"), manifest.to_string()).unwrap();
     assert_eq!(runs.run(sign, &signing, None, 0)[0]["key"], public);
+    let explain = "foreseal policy explain ID --json";
+    runs.run(explain, ["01a1fc83-1ca4-7286-8eaa-163f6fbd2a3e", "--dir", ROOT], None, 2);
     let new = "foreseal policy new SENTENCE --json";
     runs.run(new, ["hold send_payment over 100", "--policies", STARTER], None, 0);
     runs.run(new, ["please do not", "--policies", STARTER], None, 2);
@@ -299,6 +308,36 @@ fn policies(runs: &mut Runs, home: &Home) {
     let with = ["--traces".to_owned(), runs_of_ours, "--policies".to_owned(), at("policies/default")];
     runs.run(eval, with.iter().cloned().chain(["--cases".to_owned()]), None, 0);
     runs.run(eval, with.iter().map(|word| word.replace("office", "absent")), None, 2);
+}
+
+/// Bundles of a running service: the starter decides when this begins and when it ends.
+fn active_policies(runs: &mut Runs, home: &Home, server: &Server, token: &str, intent: &Value) {
+    let operator = Some((server, token));
+    let other = home.path("other");
+    std::fs::create_dir_all(&other).unwrap();
+    std::fs::write(other.join("a.cedar"), "@id(\"none\") forbid (principal, action, resource);").unwrap();
+    let activate = "foreseal policy activate DIR --json";
+    let shadow = runs.run(activate, [text(&other), "--shadow".to_owned()], operator, 0);
+    assert_eq!((&shadow[0]["mode"], &shadow[0]["unchanged"]), (&json!("shadow"), &json!(false)));
+    assert_eq!(runs.run(activate, [text(&other), "--shadow".to_owned()], operator, 0)[0]["unchanged"], true);
+    assert_eq!(
+        runs.run("foreseal policy withdraw --json", [""; 0], operator, 0)[0]["ends"],
+        shadow[0]["index"]
+    );
+    runs.run("foreseal policy withdraw --json", [""; 0], operator, 2);
+    runs.run(activate, [text(&other), "--shadow".to_owned()], operator, 0);
+    assert_eq!(runs.run(activate, [text(&other)], operator, 0)[0]["mode"], "enforce");
+    runs.run(activate, [text(&home.path("bad"))], operator, 2);
+    let back = runs.run("foreseal policy rollback --json", [""; 0], operator, 0);
+    assert!(back[0]["restores"].is_u64(), "{back:?}");
+    runs.run("foreseal policy rollback --json", ["--to", "7777"], operator, 2);
+    let all = runs.run("foreseal policy list --json", [""; 0], operator, 0);
+    let modes: Vec<&str> = all.iter().map(|row| row["mode"].as_str().unwrap()).collect();
+    assert_eq!(modes, ["enforce", "shadow", "withdraw", "shadow", "enforce", "enforce"]);
+    runs.run("foreseal policy list --json", [""; 0], Some((server, "fsk_nobodys")), 2);
+    let explained =
+        runs.run("foreseal policy explain ID --json", [intent["id"].as_str().unwrap()], operator, 0);
+    assert_eq!(explained[0]["outcome"], "allow");
 }
 
 /// Tools before they are part of a policy, and other systems' policies.
@@ -423,6 +462,7 @@ fn at_rest(runs: &mut Runs, stage: &Stage) {
 
     runs.run("foreseal fsck --json", ["--data", &data], None, 0);
     runs.run("foreseal fsck --json", ["--data", "no-such-directory"], None, 2);
+    derived_again(runs, &data);
     // A flipped bit, for the ways of saying so.
     let segment = home.data().join("journal/00000000.seg");
     let whole = std::fs::read(&segment).unwrap();
@@ -431,12 +471,40 @@ fn at_rest(runs: &mut Runs, stage: &Stage) {
     std::fs::write(&segment, &flipped).unwrap();
     runs.run("foreseal fsck --json", ["--data", &data], None, 1);
     runs.run("foreseal audit DIR --json", [&data, "--trust", &text(&home.trust())], None, 1);
+    runs.run("foreseal replay DIR --json", [&data], None, 1);
     std::fs::write(&segment, &whole).unwrap();
 
     let quick = ["policy", "--quick", "--dir"];
     runs.run("foreseal bench --json", [&quick[..], &[&text(&home.path(""))]].concat(), None, 0);
     // A file is no place for directories.
     runs.run("foreseal bench --json", [&quick[..], &[&text(&entry)]].concat(), None, 2);
+}
+
+/// Decisions derived again, and by other bundles.
+fn derived_again(runs: &mut Runs, data: &str) {
+    let replay = "foreseal replay DIR --json";
+    let found = &runs.run(replay, [data], None, 0)[0];
+    assert_eq!((&found["verdict"], &found["facts"]["rederived"]), (&json!("valid"), &found["decisions"]));
+    assert!(found["decisions"].as_u64().unwrap() >= 3);
+    let elsewhere = runs.run(replay, [data, "--keys", "no-such-directory"], None, 2);
+    assert_eq!(elsewhere[0]["schema"], "foreseal.replay.v1");
+    runs.run(replay, ["no-such-directory"], None, 2);
+    let judge = "foreseal policy replay DIR --json";
+    let found = &runs.run(judge, [data, "--policies", STARTER], None, 0)[0];
+    assert_eq!((&found["unchanged"], &found["changes"]), (&found["calls"], &json!({})));
+    let none = Home::new();
+    let nothing = none.path("nothing");
+    std::fs::create_dir_all(&nothing).unwrap();
+    let nothing = text(&nothing);
+    let all = [data, "--policies", &nothing, "--fail-on", "newly-denied"];
+    let found = &runs.run(judge, all, None, 3)[0];
+    assert!(found["changes"]["newly_denied"]["calls"].as_u64().unwrap() > 0, "{found:#}");
+    runs.run(judge, [data, "--policies", ROOT], None, 2);
+    let shadow = "foreseal policy shadow-report DIR --json";
+    let found = &runs.run(shadow, [data, "--examples", "1"], None, 0)[0];
+    assert!(found["shadow"]["leaf"].is_u64() && found["shadow"].get("until").is_none(), "{found:#}");
+    assert_eq!(found["changes"]["newly_denied"]["examples"].as_array().map(Vec::len), Some(1), "{found:#}");
+    runs.run(shadow, ["no-such-directory"], None, 2);
 }
 
 /// Types that the design names: those that exist have a schema, and the others are not understood.

@@ -104,6 +104,34 @@ fn an_outcome_grounds_by_its_authoritative_places_alone_and_ends_the_wait_for_it
 }
 
 #[test]
+fn an_outcome_is_paired_with_the_arguments_of_its_own_call() {
+    let mut scene = Scene::new(9);
+    scene.open("s", json!({ "words": ["Write to Bob"] }));
+    let search = |query: &str| call("search", json!({ "query": query }));
+    // Both in one intent, and answered the other way round.
+    let asked = scene.submit(&scene.intent("s", vec![search("bob"), search("zoe")]));
+    let found = |email: &str| json!([{ "email": email }]);
+    scene.report(asked, 1, OutcomeStatus::Ok, "search", found("zoe@example.com")).unwrap();
+    scene.report(asked, 0, OutcomeStatus::Ok, "search", found("bob@example.com")).unwrap();
+    let failed = scene.submit(&scene.intent("s", vec![search("bob")]));
+    scene.report(failed, 0, OutcomeStatus::Error, "search", found("bob.two@example.com")).unwrap();
+    // How it was chosen is what was known then: that the user speaks of Eve later makes no record of hers asked for.
+    let early = scene.submit(&scene.intent("s", vec![search("eve")]));
+    scene.turn("s", json!({ "words": ["And who is Eve?"] })).unwrap();
+    scene.report(early, 0, OutcomeStatus::Ok, "search", found("eve@example.com")).unwrap();
+    for (to, standing) in [
+        ("bob@example.com", "grounded"),
+        ("zoe@example.com", "record"),
+        ("bob.two@example.com", "ungrounded"),
+        ("eve@example.com", "record"),
+    ] {
+        let context =
+            scene.context(&scene.intent("s", vec![call("send", json!({ "to": to, "body": "hello" }))]));
+        assert_eq!(context["grounding"]["destinations"], standing, "{to}");
+    }
+}
+
+#[test]
 fn who_is_not_the_application_says_nothing_in_its_session() {
     let mut scene = Scene::new(3);
     let opened = scene.open("s", json!({ "words": [] }));

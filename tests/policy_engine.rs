@@ -130,6 +130,44 @@ fn no_rule_denies_everything_and_says_what_to_do() {
     }
 }
 
+/// Both ways to write a refusal, over every way in which an argument may fail to be what its schema says: whatever is not
+/// known to be fine is denied, and the denial names the rule.
+#[test]
+fn unless_and_when_deny_what_is_missing_mistyped_or_too_large() {
+    let permit = "@id(\"yes\") permit (principal, action in Action::\"call\", resource);";
+    let unless = "@id(\"small-sums\") forbid (principal, action == Action::\"bank/send_money\", resource)
+        unless { context.args has amount && context.args.amount.lessThan(decimal(\"100.0\")) };";
+    let when = "@id(\"small-sums\") forbid (principal, action == Action::\"bank/send_money\", resource)
+        when { if context.args has amount then context.args.amount.greaterThanOrEqual(decimal(\"100.0\")) else true };";
+    let exact = "@id(\"small-sums\") forbid (principal, action == Action::\"bank/send_money\", resource)
+        unless { context.unrepresented.isEmpty() };";
+    for (form, of_absence) in [(unless, true), (when, true), (exact, false)] {
+        let engine = load(&format!("{permit}\n{form}"));
+        assert_eq!(outcome(&engine, json!({"amount": 99.9999})), Outcome::Allow, "{form}");
+        for (what, args, absent) in [
+            ("missing", json!({}), true),
+            ("null is missing", json!({"amount": null}), true),
+            ("a text", json!({"amount": "5"}), false),
+            ("a list", json!({"amount": [5]}), false),
+            ("an object", json!({"amount": {"__extn": {"fn": "decimal", "arg": "5.0"}}}), false),
+            ("a flag", json!({"amount": true}), false),
+            ("more than four places", json!({"amount": 0.000_01}), false),
+            ("beyond a decimal", json!({"amount": 1e18}), false),
+            ("near the largest double", json!({"amount": 1.7e308}), false),
+            ("the largest integer", json!({"amount": u64::MAX}), false),
+        ] {
+            let evaluated = decide(&engine, "bank", "send_money", &args);
+            let denied = evaluated.decision.outcome == Outcome::Deny;
+            assert_eq!(denied, of_absence || !absent, "{what}: {form}");
+            if denied {
+                assert_eq!(evaluated.decision.reasons[0].rule, "small-sums", "{what}: {form}");
+            }
+            let replayed = engine.decide_request(&field(&evaluated, "/requests/0")).unwrap();
+            assert_eq!(replayed.to_json(), field(&evaluated, "/verdicts/0"), "{what}");
+        }
+    }
+}
+
 /// Validation lets one kind of error through, overflow: the end-to-end form of the promise that the unit
 /// tests hold for every kind.
 #[test]

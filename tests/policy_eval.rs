@@ -114,6 +114,24 @@ fn the_same_runs_give_the_same_report() {
 }
 
 #[test]
+fn compressed_runs_are_those_of_all_frames() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("office.jsonl.zst");
+    let whole = std::fs::read(here("examples/evaluation/office.jsonl")).unwrap();
+    let middle = whole.len() / 2;
+    let mut frames = Vec::new();
+    for part in [&whole[..middle], &whole[middle..]] {
+        let level = ruzstd::encoding::CompressionLevel::Fastest;
+        frames.extend(ruzstd::encoding::compress_to_vec(part, level));
+    }
+    std::fs::write(&path, frames).unwrap();
+    let traces = path.to_str().unwrap();
+    let policies = here("policies/default");
+    let report = report(&["--traces", traces, "--policies", &policies, "--json"].map(str::to_owned));
+    assert_eq!(report["corpora"], json!([{"corpus": "office", "runs": 11, "played": 9, "with_plan": 0}]));
+}
+
+#[test]
 fn what_cannot_be_played_is_refused_by_its_place() {
     let directory = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str| {
@@ -129,7 +147,7 @@ fn what_cannot_be_played_is_refused_by_its_place() {
     let broken = file("broken.jsonl", &format!("{}\n{{\"suite\": 1}}\n", good.lines().next().unwrap()));
     let said = refused(&with(&broken, &policies));
     assert!(said.contains("broken.jsonl: line 2: ") && said.contains("hint:"), "{said}");
-    let cut = file("cut.jsonl.zst", "not compressed");
+    let cut = file("cut.jsonl.zst", "not compressed, and no frame of anything");
     assert!(refused(&with(&cut, &policies)).contains("cut.jsonl.zst"));
     let named = file("named.jsonl", &good.replace("\"office\"", "\"of fice\""));
     assert!(refused(&with(&named, &policies)).contains("of fice-agent"));

@@ -137,7 +137,7 @@ fn what_the_schema_does_not_explain_is_ungrounded() {
     let of = |server, tool, args: Value| {
         let context =
             Asked::one(server, tool, args).by(&engine).value("/requests/0").unwrap()["context"].take();
-        context["grounding"]["record"]["destinations"].take()
+        context["grounding"]["record"]["destinations"].clone()
     };
     assert_eq!(of("crm", "look", json!({ "at": "x" })), "none");
     assert_eq!(of("mail", "read", json!({ "folder": "in" })), "none");

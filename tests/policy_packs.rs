@@ -133,6 +133,35 @@ fn every_pack_loads_with_the_tools_of_every_registry() {
 }
 
 #[test]
+fn a_rule_about_a_group_without_tools_loads_with_a_warning_and_one_that_is_misspelt_does_not() {
+    let load = |rule: &str| {
+        let tools = r#"{"tools": [{"server": "mail", "name": "inbox", "groups": ["read"]}]}"#;
+        let rule = format!("@id(\"rule\") forbid {rule};");
+        let files = [("a.cedar", rule.as_bytes()), ("tools.json", tools.as_bytes())];
+        Bundle::load(files.map(|(name, bytes)| (name.to_owned(), bytes.to_vec())).into())
+    };
+    for fine in [
+        "(principal, action in Action::\"physical\", resource)",
+        "(principal, action in [Action::\"physical\", Action::\"security\"], resource) when { resource.irreversible }",
+        "(principal, action in Action::\"payment\", resource) when { context.asked == \"no\" }",
+    ] {
+        let bundle = load(fine).unwrap_or_else(|error| panic!("{fine}: {error}"));
+        let said: Vec<&str> = bundle.warnings().iter().map(|warning| warning.message.as_str()).collect();
+        assert_eq!(said, ["no registered tool is in the groups that it is about"], "{fine}");
+    }
+    for wrong in [
+        "(principal, action == Action::\"physical\", resource)",
+        "(principal, action in Action::\"physical\", resource) when { context.signals has shel }",
+        "(principal, action in Action::\"physical\", resource) when { context.signals.shel }",
+        "(principal, action in Action::\"physical\", resource) when { context.args has dor }",
+        "(principal, action in Action::\"fysical\", resource)",
+        "(principal, action in Action::\"read\", resource) when { false }",
+    ] {
+        assert!(load(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn what_is_too_much_to_look_at_leaves_after_a_look() {
     let engine = engine(files("data-protection"));
     let decide = |bytes: usize| {

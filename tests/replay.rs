@@ -103,14 +103,9 @@ fn promise_7_every_decision_is_derived_again_whatever_happened() {
         .iter()
         .map(|(_, _, payload)| String::from_utf8(payload.evaluation.clone()).unwrap())
         .collect();
-    for fact in [
-        r#""conforms":{"bool":true}"#,
-        r#""conforms":{"bool":false}"#,
-        r#""pci-card-number""#,
-        r#""same":true"#,
-    ] {
-        let short = fact.replace("{\"bool\":", "").replace('}', "");
-        assert!(facts.iter().any(|text| text.contains(fact) || text.contains(&short)), "{fact} is nowhere");
+    for fact in [r#""conforms":true"#, r#""conforms":false"#, r#""pci-card-number""#, r#""changed":{"args""#]
+    {
+        assert!(facts.iter().any(|text| text.contains(fact)), "{fact} is nowhere");
     }
 }
 
@@ -154,7 +149,7 @@ fn one_changed_byte_of_a_payload_a_fact_or_a_policy_is_named() {
     for (turn, leaf) in all.iter().enumerate().filter(|(_, leaf)| leaf.payload.is_some()) {
         let kind = Entry::parse(&leaf.entry).unwrap().kind().to_owned();
         // Of each kind some; of intents every third.
-        if seen.contains(&kind) && !(kind == "intent" && turn % 3 == 0) && turn % 5 != 0 {
+        if seen.contains(&kind) && turn % 7 != 0 {
             continue;
         }
         let parts: &[bool] = if kind == "intent" { &[false, true] } else { &[false] };

@@ -96,6 +96,10 @@ pub(super) fn post(connection: &Connection, path: &str, body: &Value) -> Result<
     accepted(connection, connect(connection)?.post_json(path, &bytes))
 }
 
+pub(super) fn get(connection: &Connection, remote: &Remote, path: &str) -> Result<Value, Failure> {
+    accepted(connection, remote.get(path))
+}
+
 fn accepted(connection: &Connection, response: Result<Response, String>) -> Result<Value, Failure> {
     let response = response.map_err(|error| {
         Failure::new(format!("{}: {error}", connection.url), "is the service running? FORESEAL_URL names it")

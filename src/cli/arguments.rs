@@ -161,6 +161,14 @@ pub(super) struct Serve {
     /// The policy bundle to activate; without it the last sealed one stays
     #[arg(long, env = "FORESEAL_POLICIES", value_name = "DIR")]
     pub(super) policies: Option<PathBuf>,
+    /// An author's public key (base64 of 32 bytes); if any is given, only bundles signed with one become active
+    #[arg(
+        long = "policy-author",
+        env = "FORESEAL_POLICY_AUTHORS",
+        value_name = "KEY",
+        value_delimiter = ','
+    )]
+    pub(super) policy_authors: Vec<String>,
     /// Open the log's own reads (checkpoint, tiles, proofs) to everyone
     #[arg(long, env = "FORESEAL_PUBLIC_LOG")]
     pub(super) public_log: bool,
@@ -170,7 +178,7 @@ pub(super) struct Serve {
     /// How to write logs: text or json [default: text]
     #[arg(long, env = "FORESEAL_LOG_FORMAT", value_name = "FORMAT")]
     pub(super) log_format: Option<String>,
-    /// A TOML file with the same names (data, keys, listen, policies, public_log, origin, log_format; cert and key under [tls])
+    /// A TOML file with the same names (data, keys, listen, policies, policy_authors, public_log, origin, log_format; cert and key under [tls])
     #[arg(long, env = "FORESEAL_CONFIG", value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
 }

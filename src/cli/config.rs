@@ -3,12 +3,15 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
 use super::arguments::Serve;
 use super::files;
 use super::output::Failure;
 use crate::ledger::layout::Layout;
+use crate::record::statement::AgentKey;
 
 const DEFAULT_LISTEN: ([u8; 4], u16) = ([127, 0, 0, 1], 8470);
 
@@ -37,6 +40,7 @@ pub(super) struct Sources {
     tls_cert: Source,
     tls_key: Source,
     policies: Source,
+    policy_authors: Source,
     public_log: Source,
     origin: Source,
     log_format: Source,
@@ -60,6 +64,8 @@ pub(super) struct Config {
     pub(super) listen: SocketAddr,
     pub(super) tls: Option<TlsFiles>,
     pub(super) policies: Option<PathBuf>,
+    /// Whose bundles may become active; nobody named: anybody's.
+    pub(super) policy_authors: Vec<[u8; 32]>,
     pub(super) public_log: bool,
     pub(super) origin: Option<String>,
     pub(super) log_format: LogFormat,
@@ -87,6 +93,7 @@ struct File {
     keys: Option<PathBuf>,
     listen: Option<SocketAddr>,
     policies: Option<PathBuf>,
+    policy_authors: Option<Vec<String>>,
     public_log: Option<bool>,
     origin: Option<String>,
     log_format: Option<String>,
@@ -103,7 +110,7 @@ impl Config {
                 toml::from_str::<File>(&text).map_err(|error| {
                     Failure::new(
                         format!("{}: {error}", path.display()),
-                        "known names are data, keys, listen, policies, public_log, origin, log_format, and cert and key under [tls]",
+                        "known names are data, keys, listen, policies, policy_authors, public_log, origin, log_format, and cert and key under [tls]",
                     )
                 })?
             }
@@ -122,6 +129,7 @@ impl Config {
             listen: arguments.listen.or(file.listen).unwrap_or_else(|| DEFAULT_LISTEN.into()),
             tls: tls_files(arguments.tls_cert.or(file.tls.cert), arguments.tls_key.or(file.tls.key))?,
             policies: arguments.policies.or(file.policies),
+            policy_authors: authors(arguments.policy_authors, file.policy_authors)?,
             public_log: arguments.public_log || file.public_log.unwrap_or(false),
             origin: arguments.origin.or(file.origin),
             sources,
@@ -137,6 +145,19 @@ impl Config {
             },
         })
     }
+}
+
+/// The keys of authors. A key that is none is refused: left out, it would let in what it was to keep out.
+fn authors(given: Vec<String>, in_file: Option<Vec<String>>) -> Result<Vec<[u8; 32]>, Failure> {
+    let texts = if given.is_empty() { in_file.unwrap_or_default() } else { given };
+    let key = |text: &String| {
+        let bytes = STANDARD.decode(text).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+        bytes.filter(|bytes| AgentKey::from_bytes(bytes).is_ok()).ok_or_else(|| {
+            let hint = "--policy-author takes base64 of 32 bytes: what `foreseal policy sign` prints";
+            Failure::new(format!("{text:?} is no author's public key"), hint)
+        })
+    };
+    texts.iter().map(key).collect()
 }
 
 /// Both or neither: half of it would be taken for TLS by whoever configured it.
@@ -175,6 +196,11 @@ impl Sources {
                 "FORESEAL_POLICIES",
                 file.policies.is_some(),
             ),
+            policy_authors: source(
+                Some(arguments.policy_authors.join(",")).filter(|given| !given.is_empty()).as_deref(),
+                "FORESEAL_POLICY_AUTHORS",
+                file.policy_authors.is_some(),
+            ),
             public_log: source(
                 arguments.public_log.then_some("true"),
                 "FORESEAL_PUBLIC_LOG",
@@ -192,9 +218,13 @@ impl Sources {
 
 impl Config {
     /// Every value by its name in the file, and where it comes from.
-    pub(super) fn settled(&self, layout: &Layout) -> [(&'static str, String, Source); 9] {
+    pub(super) fn settled(&self, layout: &Layout) -> [(&'static str, String, Source); 10] {
         let policies =
             self.policies.as_ref().map_or_else(|| "none".to_owned(), |path| path.display().to_string());
+        let authors = match self.policy_authors.as_slice() {
+            [] => "anybody's, signed or not".to_owned(),
+            keys => keys.iter().map(|key| STANDARD.encode(key)).collect::<Vec<_>>().join(", "),
+        };
         let origin = self.origin.clone().unwrap_or_else(|| "the ledger's own".to_owned());
         let format = match self.log_format {
             LogFormat::Text => "text",
@@ -211,6 +241,7 @@ impl Config {
             ("tls.cert", tls(|files| &files.cert), from.tls_cert),
             ("tls.key", tls(|files| &files.key), from.tls_key),
             ("policies", policies, from.policies),
+            ("policy_authors", authors, from.policy_authors),
             ("public_log", self.public_log.to_string(), from.public_log),
             ("origin", origin, from.origin),
             ("log_format", format.to_owned(), from.log_format),
@@ -230,6 +261,7 @@ mod tests {
             tls_cert: None,
             tls_key: None,
             policies: None,
+            policy_authors: Vec::new(),
             public_log: false,
             origin: None,
             log_format: None,

@@ -37,10 +37,14 @@ mod output;
 mod party;
 #[cfg(feature = "replay")]
 mod policy;
+#[cfg(feature = "server")]
+mod policy_active;
 #[cfg(feature = "replay")]
 mod policy_diff;
 #[cfg(feature = "server")]
 mod policy_eval;
+#[cfg(feature = "replay")]
+mod policy_explain;
 #[cfg(feature = "replay")]
 mod policy_import;
 #[cfg(feature = "replay")]

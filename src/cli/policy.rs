@@ -10,6 +10,9 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::output::{self, Failure};
+#[cfg(feature = "server")]
+use super::policy_active::{self, Active};
+use super::policy_explain::{self, Explain};
 use super::{files, policy_replay};
 use crate::disk::{FileMode, RealDisk, write_file_atomically};
 use crate::policy::{Bundle, Engine, Fault, FaultKind, author_key, rule_of, sign_bundle};
@@ -72,6 +75,11 @@ pub(super) enum Policy {
         #[arg(long)]
         json: bool,
     },
+    /// Say why an intent's calls were decided so, and which fact would have changed it
+    Explain(Explain),
+    #[cfg(feature = "server")]
+    #[command(flatten)]
+    Active(Active),
     /// Play recorded runs against a bundle: attacks stopped, benign work held, with intervals
     #[cfg(feature = "server")]
     Eval(super::policy_eval::Eval),
@@ -92,6 +100,9 @@ impl Policy {
             Self::Eval(what) => what.json,
             Self::Replay(what) => what.json(),
             Self::ShadowReport(what) => what.json(),
+            Self::Explain(what) => what.json,
+            #[cfg(feature = "server")]
+            Self::Active(what) => what.json(),
         }
     }
 }
@@ -179,6 +190,9 @@ pub(super) fn run(what: &Policy) -> Result<ExitCode, Failure> {
         Policy::Prove(what) => super::policy_prove::run(what),
         Policy::Diff(what) => super::policy_diff::run(what),
         Policy::New { sentence, directory, json } => new(&sentence.join(" "), directory, *json),
+        Policy::Explain(what) => policy_explain::run(what),
+        #[cfg(feature = "server")]
+        Policy::Active(what) => policy_active::run(what),
         #[cfg(feature = "server")]
         Policy::Eval(what) => super::policy_eval::run(what),
     }

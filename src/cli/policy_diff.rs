@@ -155,7 +155,7 @@ fn lines(report: &Report) -> Vec<String> {
         let findings = proof.pointer("/findings").and_then(Value::as_array).into_iter().flatten();
         lines.extend(findings.map(|finding| {
             let text = |at: &str| finding.pointer(at).and_then(Value::as_str).unwrap_or_default();
-            let call = finding.pointer("/counterexample/test").or(finding.pointer("/counterexample/request"));
+            let call = finding.pointer("/counterexample/test");
             let call = call.map(|call| format!("\n    {call}")).unwrap_or_default();
             format!("  {} {}: {}{call}", text("/tool"), text("/answer"), text("/what"))
         }));

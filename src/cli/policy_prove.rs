@@ -1,10 +1,12 @@
 //! `foreseal policy prove`: what a bundle's rules hold on every call, or a call on which they do not.
 
 use std::path::PathBuf;
+#[cfg(not(feature = "prove"))]
 use std::process::ExitCode;
 
 use clap::Args;
 
+#[cfg(not(feature = "prove"))]
 use super::output::Failure;
 
 /// What can be typed after `policy prove`.
@@ -29,7 +31,7 @@ pub(super) struct Prove {
     /// That no rule fails on any call
     #[arg(long)]
     pub(super) never_errors: bool,
-    /// That every rule decides some call
+    /// That every rule says something that no other says
     #[arg(long)]
     pub(super) dead_rules: bool,
     #[command(flatten)]
@@ -248,8 +250,10 @@ mod proving {
         };
         let compared = compared.unwrap_or_default();
         lines.push(format!("    {}{compared}; rules that match: {by}; {how}", shown.outcome));
-        let shown = shown.test.as_ref().or(shown.request.as_ref());
-        lines.extend(shown.map(|shown| format!("    {shown}")));
+        lines.push(match &shown.test {
+            Some(test) => format!("    {test}"),
+            None => "    (the facts: --json)".to_owned(),
+        });
         lines
     }
 }

@@ -49,7 +49,8 @@ pub(super) fn run(arguments: Serve) -> Result<ExitCode, Failure> {
     }
     let (ledger, report) = open(&layout)?;
     log_opening(&ledger, &report);
-    let service = Arc::new(Service::new(Arc::new(ledger), config.public_log));
+    let service = with_solver(Service::new(Arc::new(ledger), config.public_log));
+    let service = Arc::new(service.with_policy_authors(config.policy_authors.clone()));
     let ledger = Arc::clone(service.ledger());
     let ended = runtime()?.block_on(serve(&config, service, tls));
     if ledger.poisoned().is_some() {
@@ -57,6 +58,20 @@ pub(super) fn run(arguments: Serve) -> Result<ExitCode, Failure> {
         end_poisoned(&ledger, true);
     }
     ended
+}
+
+/// With the solver that proves what bundles demand, where there is one.
+#[cfg(feature = "prove")]
+fn with_solver(service: Service) -> Service {
+    match super::solver::Cvc5::of_environment() {
+        Some(solver) => service.with_solver(Arc::new(solver)),
+        None => service,
+    }
+}
+
+#[cfg(not(feature = "prove"))]
+const fn with_solver(service: Service) -> Service {
+    service
 }
 
 /// The runtime of the service's front.
@@ -113,6 +128,10 @@ async fn serve(
     if let Some(directory) = &config.policies {
         activate(&service, files::read_bundle(directory)?).await?;
     }
+    service.check_active_author().map_err(|error| {
+        let hint = "give --policies DIR with a bundle that one of --policy-author signed";
+        Failure::new(format!("the sealed policy may not decide: {error}"), hint)
+    })?;
     if service.policy().is_none() {
         warning("no policy is active, so every call is denied; start with --policies DIR");
     }
@@ -246,8 +265,9 @@ pub(super) async fn activate(service: &Service, files: BTreeMap<String, Vec<u8>>
     tracing::info!(
         index = active.index,
         digest = active.digest,
+        mode = active.mode,
         unchanged = active.unchanged,
-        "policy active"
+        "policy sealed"
     );
     Ok(())
 }

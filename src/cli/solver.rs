@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use super::output::Failure;
@@ -14,6 +14,9 @@ use crate::record::limits;
 const VERSION: &str = "This is cvc5 version ";
 /// How long a solver that was told its limit may take to stop.
 const GRACE: Duration = Duration::from_secs(2);
+/// For one question, where nobody says otherwise.
+#[cfg(feature = "server")]
+const QUESTION_SECONDS: u64 = 10;
 /// What a solver prints is read up to here: models are small.
 const OUTPUT_MAX_BYTES: u64 = 16 << 20;
 
@@ -24,8 +27,8 @@ pub(super) struct Cvc5 {
     about: String,
     /// For one question.
     question: Duration,
-    /// For all of them.
-    until: Instant,
+    /// For all of one bundle's.
+    until: Mutex<Instant>,
 }
 
 impl Cvc5 {
@@ -47,16 +50,16 @@ impl Cvc5 {
             .and_then(|rest| rest.split_whitespace().next())
             .ok_or_else(|| failed("it does not say that it is cvc5".to_owned()))?
             .to_owned();
-        let until = Instant::now() + Duration::from_secs(limits::PROOFS_MAX_SECONDS);
+        let until = Mutex::new(end());
         let question = Duration::from_secs(question_s);
         Ok(Self { program, about: format!("cvc5 {version}"), question, until })
     }
 
-    /// The same one with all of its time.
+    /// The one that the environment names, or the one on the path; none where there is none.
     #[cfg(feature = "server")]
-    pub(super) fn again(&self) -> Self {
-        let until = Instant::now() + Duration::from_secs(limits::PROOFS_MAX_SECONDS);
-        Self { program: self.program.clone(), about: self.about.clone(), question: self.question, until }
+    pub(super) fn of_environment() -> Option<Self> {
+        let named = std::env::var_os("FORESEAL_SOLVER").map(PathBuf::from);
+        Self::find(named.as_deref(), QUESTION_SECONDS).ok()
     }
 
     fn start(&self, limit: Duration) -> std::io::Result<Child> {
@@ -70,13 +73,23 @@ impl Cvc5 {
     }
 }
 
+/// When the time of a bundle that begins now is over.
+fn end() -> Instant {
+    Instant::now() + Duration::from_secs(limits::PROOFS_MAX_SECONDS)
+}
+
 impl Solver for Cvc5 {
+    fn begin(&self) {
+        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = end();
+    }
+
     fn about(&self) -> &str {
         &self.about
     }
 
     fn run(&self, script: &[u8]) -> Result<String, String> {
-        let limit = self.question.min(self.until.saturating_duration_since(Instant::now()));
+        let until = *self.until.lock().unwrap_or_else(PoisonError::into_inner);
+        let limit = self.question.min(until.saturating_duration_since(Instant::now()));
         if limit.is_zero() {
             return Err("the time for proofs is over".to_owned());
         }

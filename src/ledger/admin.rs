@@ -130,6 +130,8 @@ pub struct NewPolicy {
     pub digest: String,
     /// Number of rules.
     pub rules: u32,
+    /// What was proven of it before it became active, and by which solver; where it demands that.
+    pub proofs: Option<serde_json::Value>,
 }
 
 impl NewPolicy {
@@ -137,16 +139,20 @@ impl NewPolicy {
     #[must_use]
     pub fn of(bundle: &Bundle, files: BTreeMap<String, Vec<u8>>, author: String) -> Self {
         let rules = u32::try_from(bundle.rules().len()).unwrap_or(u32::MAX);
-        Self { files, author, digest: hex::encode(bundle.digest()), rules }
+        Self { files, author, digest: hex::encode(bundle.digest()), rules, proofs: None }
     }
 
     fn record(&self) -> Result<serde_json::Value, LedgerError> {
-        let Self { files, author, digest, .. } = self;
+        let Self { files, author, digest, proofs, .. } = self;
         let texts: BTreeMap<&String, String> = files
             .iter()
             .map(|(path, bytes)| Ok((path, String::from_utf8(bytes.clone()).map_err(|_| not_text(path))?)))
             .collect::<Result<_, LedgerError>>()?;
-        Ok(json!({ "author": author, "digest": digest, "files": texts }))
+        let mut record = json!({ "author": author, "digest": digest, "files": texts });
+        if let (Some(proofs), Some(members)) = (proofs, record.as_object_mut()) {
+            members.insert("proofs".to_owned(), proofs.clone());
+        }
+        Ok(record)
     }
 }
 

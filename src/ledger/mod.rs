@@ -2,7 +2,7 @@
 //!
 //! Does: own the state and the disk ([`sequencer`](self) decides, one committer writes and signs), recover both after a
 //! crash with the code that runs them, keep tiles, index, snapshots and keys, answer reads from what is published, and
-//! account for every byte it wrote ([`fsck`]).
+//! account for every byte it wrote ([`fsck`]); derive its decisions again from what lies at rest (`rederive`).
 //!
 //! Does not: know HTTP, credentials' owners' permissions, or policies' meaning; it never rolls back, retries a write, or
 //! serves what it cannot verify.
@@ -33,6 +33,7 @@ mod deciding;
 mod error;
 #[cfg(feature = "server")]
 mod find;
+pub mod find_at_rest;
 pub mod fsck;
 #[cfg(feature = "server")]
 mod hand_out;

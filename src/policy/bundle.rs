@@ -1,6 +1,6 @@
 //! Bundles: files as bytes in, validated rules out. The one gate through which rules become active.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cedar_policy::ffi::DetailedError;
 use cedar_policy::{Policy, PolicySet, Schema, ValidationMode, ValidationWarning, Validator};
@@ -80,7 +80,7 @@ impl Bundle {
         let texts = texts(files)?;
         let mut bundle = Self::read(files, &texts, form)?;
         let mut warnings = Vec::new();
-        refuse(validate(&texts, &bundle.schema, &bundle.tools, &bundle.rules, &mut warnings))?;
+        refuse(validate(&texts, &bundle, &mut warnings))?;
         refuse(lint::unknown_signals(bundle.rules.values(), bundle.named.as_ref()))?;
         warnings.extend(bundle.rules.values().flat_map(|rule| lint::look(rule, &bundle.tools)));
         warnings.sort_by(|a, b| (&a.place, &a.message).cmp(&(&b.place, &b.message)));
@@ -88,7 +88,10 @@ impl Bundle {
         bundle.claims = match texts.get(proofs::FILE) {
             None => Vec::new(),
             Some(text) => {
-                proofs::read(text, &bundle).or_else(|faults| refuse(faults).map(|()| Vec::new()))?
+                let (claims, idle, faults) = proofs::read(text, &bundle);
+                refuse(faults)?;
+                bundle.warnings.extend(idle);
+                claims
             }
         };
         if bundle.manifest.proofs_required && bundle.claims.is_empty() {
@@ -211,25 +214,27 @@ impl Bundle {
         self.rules.keys().map(String::as_str)
     }
 
-    /// Checks a condition over calls as if it were a rule's; says what is wrong with it.
-    pub(super) fn check_condition(&self, condition: Policy) -> Result<(), String> {
+    /// Checks a condition over calls as if it were a rule's: whether any call can meet it, or what is wrong with it.
+    pub(super) fn check_condition(&self, condition: Policy) -> Result<bool, String> {
         let set = PolicySet::from_policies([condition]).map_err(|error| error.to_string())?;
         let result = Validator::new(self.schema.clone()).validate(&set, ValidationMode::Strict);
-        let of_literals = set.policies().find_map(|policy| {
-            let named = policy.entity_literals();
-            let unknown = named
-                .iter()
-                .find(|uid| scope::id(uid, "Tool").is_some_and(|tool| !self.tools.contains_key(tool)));
-            unknown.map(|uid| format!("no tool {uid} is registered"))
-        });
-        let of_types = result.validation_errors().next().map(|error| DetailedError::from(error).message);
-        let impossible = result.validation_warnings().find_map(|warning| match warning {
-            ValidationWarning::ImpossiblePolicy(_) | ValidationWarning::InvalidActionApplication(_) => {
-                Some("no call can meet the condition".to_owned())
-            }
-            _ => None,
-        });
-        of_literals.or(of_types).or(impossible).map_or(Ok(()), Err)
+        let unknown = set
+            .policies()
+            .flat_map(Policy::entity_literals)
+            .find(|uid| scope::id(uid, "Tool").is_some_and(|tool| !self.tools.contains_key(tool)));
+        if let Some(uid) = unknown {
+            return Err(format!("no tool {uid} is registered"));
+        }
+        if let Some(error) = result.validation_errors().next() {
+            return Err(unprefixed(&DetailedError::from(error).message, "condition"));
+        }
+        let impossible = |warning: &ValidationWarning| {
+            matches!(
+                warning,
+                ValidationWarning::ImpossiblePolicy(_) | ValidationWarning::InvalidActionApplication(_)
+            )
+        };
+        Ok(!result.validation_warnings().any(impossible))
     }
 
     /// Does the bundle hold no rule at all? Then everything is denied.
@@ -307,13 +312,8 @@ fn refuse(faults: Vec<Fault>) -> Result<(), BundleError> {
 }
 
 /// Strict validation of all rules against the schema, and of the tools that literals name.
-fn validate(
-    texts: &BTreeMap<&str, &str>,
-    schema: &Schema,
-    tools: &BTreeMap<String, Tool>,
-    rules: &BTreeMap<String, Rule>,
-    warnings: &mut Vec<Warning>,
-) -> Vec<Fault> {
+fn validate(texts: &BTreeMap<&str, &str>, bundle: &Bundle, warnings: &mut Vec<Warning>) -> Vec<Fault> {
+    let Bundle { schema, tools, rules, .. } = bundle;
     let set = match PolicySet::from_policies(rules.values().map(|rule| rule.policy.clone())) {
         Ok(set) => set,
         Err(error) => {
@@ -341,11 +341,13 @@ fn validate(
                 .of_rule(id),
         );
     }
+    let idle = without_tools(bundle, result.validation_warnings());
     for warning in result.validation_warnings() {
         let id: &str = warning.policy_id().as_ref();
         let shown = DetailedError::from(warning);
         let message = unprefixed(&shown.message, id);
         match warning {
+            _ if idle.contains(id) => {}
             ValidationWarning::ImpossiblePolicy(_) | ValidationWarning::InvalidActionApplication(_) => {
                 let hint = "a rule that can never match protects nothing: look for a misspelt attribute, or for \
                             `action == Action::\"group\"` where `in` is meant";
@@ -356,6 +358,11 @@ fn validate(
             _ => warnings.push(Warning { place: placed(id, &shown), rule: id.to_owned(), message }),
         }
     }
+    warnings.extend(idle.into_iter().filter_map(|rule| {
+        let place = rules.get(&rule)?.place.clone();
+        let message = "no registered tool is in the groups that it is about".to_owned();
+        Some(Warning { place, rule, message })
+    }));
     for rule in rules.values() {
         faults.extend(lint::transform_faults(rule, tools));
         faults.extend(rule.policy.entity_literals().iter().filter_map(|uid| {
@@ -366,6 +373,34 @@ fn validate(
         }));
     }
     faults
+}
+
+fn is_impossible(warning: &ValidationWarning) -> bool {
+    matches!(warning, ValidationWarning::ImpossiblePolicy(_) | ValidationWarning::InvalidActionApplication(_))
+}
+
+/// Of the rules that can never match, those that could if only there were a tool in each group that exists without being
+/// named: rules about groups are written before, and after, there are tools.
+fn without_tools<'a>(
+    bundle: &Bundle,
+    warnings: impl Iterator<Item = &'a ValidationWarning>,
+) -> BTreeSet<String> {
+    let id = |warning: &ValidationWarning| AsRef::<str>::as_ref(warning.policy_id()).to_owned();
+    let mut idle: BTreeSet<String> = warnings.filter(|warning| is_impossible(warning)).map(id).collect();
+    if idle.is_empty() {
+        return idle;
+    }
+    let rules = bundle.rules.values().filter(|rule| idle.contains(&rule.id));
+    let set = PolicySet::from_policies(rules.map(|rule| rule.policy.clone()));
+    let schema = schema::with_tool_in_each_group(bundle.form, &bundle.tools, bundle.named.is_some());
+    let (Ok(set), Ok(schema)) = (set, schema) else { return BTreeSet::new() };
+    let result = Validator::new(schema).validate(&set, ValidationMode::Strict);
+    let still: BTreeSet<String> =
+        result.validation_warnings().filter(|warning| is_impossible(warning)).map(id).collect();
+    let wrong: BTreeSet<String> =
+        result.validation_errors().map(|error| AsRef::<str>::as_ref(error.policy_id()).to_owned()).collect();
+    idle.retain(|rule| !still.contains(rule) && !wrong.contains(rule));
+    idle
 }
 
 /// Cedar's message without the rule's name, which the fault carries itself.

@@ -29,6 +29,7 @@ use super::mention::Mention;
 use super::request::{
     Agent, CallView, Changed, DecideInput, Request, RequestError, context, resource, write_facts,
 };
+use super::rule::Rule;
 use super::scope::Target;
 use super::signals::{self, Signals};
 use super::tools::{self, Tool, UNREGISTERED, action_id};
@@ -267,6 +268,22 @@ impl Engine {
             return Err(RequestError::Malformed { at: "/changed" });
         }
         Ok(verdict)
+    }
+
+    /// Judges a question that nobody asked; and whether rules would change the call.
+    pub(super) fn judge_supposed(&self, mut request: Request) -> (Verdict, bool) {
+        let mut asked = false;
+        let verdict = self.judge(&mut request, |_| {
+            asked = true;
+            Changed::Same
+        });
+        (verdict, asked)
+    }
+
+    /// The rules whose scope may reach the request's tool.
+    pub(super) fn rules_in_reach(&self, request: &Request) -> Vec<&Rule> {
+        let policies = self.slot(request).slices.iter().flat_map(|slice| slice.rules.policies());
+        policies.filter_map(|policy| self.bundle.rules.get::<str>(policy.id().as_ref())).collect()
     }
 
     /// Does the request fit the bundle's schema, as every request that `decide` builds does?

@@ -1,7 +1,8 @@
 //! Room `policy`: may this intent run? (intent, facts, bundle) -> decision.
 //!
 //! It reads bundles of Cedar rules ([`Bundle::load`]), makes them ready ([`Engine::new`]), decides intents
-//! ([`Engine::decide`]) and derives verdicts again from what was sealed ([`Engine::decide_request`]).
+//! ([`Engine::decide`]), derives verdicts again from what was sealed ([`Engine::decide_request`]) and says why they are so
+//! ([`Engine::explain`]).
 //!
 //! # What it does not do
 //! No clock, no I/O, no randomness: time comes with the input, files arrive as bytes. (Loading uses a thread,
@@ -27,6 +28,7 @@ mod bundle;
 mod cases;
 mod diff;
 mod engine;
+mod explain;
 mod expression;
 mod facts;
 mod fault;
@@ -63,6 +65,7 @@ pub use bundle::Bundle;
 pub use cases::FailedTest;
 pub use diff::{Aspect, Change, Direction, diff};
 pub use engine::{Engine, Evaluated};
+pub use explain::{Alternative, ExplainedRule, Explanation, LookedAt, OtherFact};
 pub use facts::{Knowledge, PlanView, PrincipalFacts, RateFacts, SessionFacts};
 pub use fault::{BundleError, Fault, FaultKind, Place, Warning};
 pub use finding::{Finding, Severity, Threat, shown};

@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use super::bundle::Bundle;
 use super::expression::{demands, guarded};
-use super::fault::{Fault, FaultKind, Place};
+use super::fault::{Fault, FaultKind, Place, Warning};
 use super::rule::{self, is_name};
 use crate::record::decision::Outcome;
 
@@ -50,7 +50,7 @@ pub enum Property {
     },
     /// No rule fails on any call: see "Rules that fail" in `docs/policy.md`.
     NeverErrors,
-    /// There is, for every rule, a call that would be decided otherwise without it.
+    /// There is, for every rule, a call about which no other rule says as much.
     EveryRuleDecides,
 }
 
@@ -69,7 +69,7 @@ impl Property {
                 format!("{never}: {}", condition.text)
             }
             Self::NeverErrors => "no rule ever fails".to_owned(),
-            Self::EveryRuleDecides => "every rule decides some call".to_owned(),
+            Self::EveryRuleDecides => "every rule says something that no other says".to_owned(),
         }
     }
 }
@@ -79,6 +79,8 @@ impl Property {
 pub struct Condition {
     pub(super) text: String,
     pub(super) tree: Value,
+    /// Is there any call that can meet it, as far as types tell?
+    possible: bool,
 }
 
 #[derive(Deserialize)]
@@ -99,23 +101,28 @@ struct Declared {
 
 type Wrong = (String, String);
 
-/// Reads what is to be proven of a bundle whose rules and tools were read.
-pub(super) fn read(text: &str, bundle: &Bundle) -> Result<Vec<Claim>, Vec<Fault>> {
+/// Reads what is to be proven of a bundle whose rules and tools were read. What no call of these tools can meet is
+/// proven whatever the rules say: that is warned of, and no fault, because the tools are often others than the rules'.
+pub(super) fn read(text: &str, bundle: &Bundle) -> (Vec<Claim>, Vec<Warning>, Vec<Fault>) {
     let fault =
         |message: String, hint: &str| Fault::new(FaultKind::Proof, message, hint).at(Place::file(FILE));
-    let file: File = serde_json::from_str(text).map_err(|error| {
-        let place = Place { file: FILE.to_owned(), line: error.line(), column: error.column() };
-        let shown = error.to_string();
-        let message =
-            shown.rsplit_once(" at line ").map_or(shown.as_str(), |(message, _)| message).to_owned();
-        let hint = "proofs.json is {\"proofs\": [{\"id\", and one of \"never\", \"never_errors\", \
-                    \"every_rule_decides\"}]}; correct it at this position";
-        vec![Fault::new(FaultKind::Proof, message, hint).at(place)]
-    })?;
+    let file: File = match serde_json::from_str(text) {
+        Ok(file) => file,
+        Err(error) => {
+            let place = Place { file: FILE.to_owned(), line: error.line(), column: error.column() };
+            let shown = error.to_string();
+            let message = shown.rsplit_once(" at line ").map_or(shown.as_str(), |(message, _)| message);
+            let hint = "proofs.json is {\"proofs\": [{\"id\", and one of \"never\", \"never_errors\", \
+                        \"every_rule_decides\"}]}; correct it at this position";
+            let fault = Fault::new(FaultKind::Proof, message.to_owned(), hint).at(place);
+            return (Vec::new(), Vec::new(), vec![fault]);
+        }
+    };
     if file.proofs.len() > MOST {
-        return Err(vec![fault(format!("more than {MOST} proofs"), "say more in each, or fewer")]);
+        let fault = fault(format!("more than {MOST} proofs"), "say more in each, or fewer");
+        return (Vec::new(), Vec::new(), vec![fault]);
     }
-    let (mut claims, mut faults, mut ids) = (Vec::new(), Vec::new(), BTreeSet::new());
+    let (mut claims, mut idle, mut faults, mut ids) = (Vec::new(), Vec::new(), Vec::new(), BTreeSet::new());
     for declared in file.proofs {
         let id = declared.id.clone();
         if !is_name(&id) || !ids.insert(id.clone()) {
@@ -124,17 +131,24 @@ pub(super) fn read(text: &str, bundle: &Bundle) -> Result<Vec<Claim>, Vec<Fault>
             continue;
         }
         match declared.check(bundle) {
-            Ok(property) => claims.push(Claim { id, property }),
+            Ok(property) => {
+                if let Property::Never { condition: Condition { possible: false, .. }, .. } = &property {
+                    let message =
+                        "the proof says nothing: no call of these tools can meet the condition".to_owned();
+                    idle.push(Warning { place: Place::file(FILE), rule: id.clone(), message });
+                }
+                claims.push(Claim { id, property });
+            }
             Err((message, hint)) => faults.push(fault(format!("proof {id:?}: {message}"), &hint)),
         }
     }
-    if faults.is_empty() { Ok(claims) } else { Err(faults) }
+    (claims, idle, faults)
 }
 
 impl Declared {
     fn check(self, bundle: &Bundle) -> Result<Property, Wrong> {
         match (self.never, self.never_errors, self.every_rule_decides, self.at_least) {
-            (Some(text), None, None, at_least) => bundle.never(&text, at_least.unwrap_or(Outcome::Hold)),
+            (Some(text), None, None, at_least) => bundle.claim(&text, at_least.unwrap_or(Outcome::Hold)),
             (None, Some(true), None, None) => Ok(Property::NeverErrors),
             (None, None, Some(true), None) => Ok(Property::EveryRuleDecides),
             _ => Err((
@@ -162,6 +176,16 @@ impl Bundle {
     /// # Errors
     /// What is wrong with it, and a hint.
     pub fn never(&self, text: &str, at_least: Outcome) -> Result<Property, (String, String)> {
+        match self.claim(text, at_least)? {
+            Property::Never { condition: Condition { possible: false, .. }, .. } => {
+                let hint = "look for a misspelt name, or for `action ==` where `in` is meant".to_owned();
+                Err(("no call can meet the condition, so nothing would be proven".to_owned(), hint))
+            }
+            property => Ok(property),
+        }
+    }
+
+    fn claim(&self, text: &str, at_least: Outcome) -> Result<Property, Wrong> {
         if at_least == Outcome::Allow {
             let hint = "write deny, defer, hold or modify".to_owned();
             return Err(("every call is at least allowed".to_owned(), hint));
@@ -196,7 +220,7 @@ impl Bundle {
             guarded(&anything, std::slice::from_ref(&tree)),
         );
         let whole = whole.map_err(|error| wrong(error.to_string()))?;
-        self.check_condition(whole).map_err(wrong)?;
-        Ok(Condition { text: text.split_whitespace().collect::<Vec<_>>().join(" "), tree })
+        let possible = self.check_condition(whole).map_err(wrong)?;
+        Ok(Condition { text: text.split_whitespace().collect::<Vec<_>>().join(" "), tree, possible })
     }
 }

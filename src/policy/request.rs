@@ -156,6 +156,8 @@ pub(super) struct Request {
     pub(super) changed: Option<Changed>,
     /// The strictest outcome of the calls that it comes after, where they are stopped and it may not run without them.
     pub(super) stopped: Option<Outcome>,
+    /// Is it a question that nobody asked, in which facts are others than they were? Then nothing is kept of it.
+    pub(super) supposed: bool,
 }
 
 /// What transforms made of a call.
@@ -220,6 +222,7 @@ impl Request {
             context: context(form, input, call, tool, facts)?,
             changed: None,
             stopped: None,
+            supposed: false,
         })
     }
 
@@ -283,6 +286,7 @@ impl Request {
             context: typed_record(read("/context")?, "/context")?,
             changed: value.get("changed").map(Changed::from_json).transpose()?,
             stopped: stopped.transpose().map_err(|_| RequestError::Malformed { at: "/stopped" })?,
+            supposed: false,
         };
         // Ids follow from the attributes, and nothing else may be there: the form says each thing one way.
         let mut again = Vec::new();

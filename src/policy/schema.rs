@@ -20,6 +20,29 @@ pub(super) fn generate(
     Schema::from_json_value(json(form, tools, named)).map_err(|error| error.to_string())
 }
 
+/// The same with one more action in each group that exists without being named, as if a tool without arguments were in
+/// it: by it a rule that could match is told from one that only has no tool to match yet.
+///
+/// # Errors
+/// As [`generate`].
+pub(super) fn with_tool_in_each_group(
+    form: FactsForm,
+    tools: &BTreeMap<String, Tool>,
+    named: bool,
+) -> Result<Schema, String> {
+    let mut schema = json(form, tools, named);
+    let mut context = context(form, named);
+    context.insert("args".to_owned(), record([]));
+    if let Some(actions) = schema.pointer_mut("//actions").and_then(Value::as_object_mut) {
+        for group in tools::groups(form) {
+            let groups = tools::groups_with(form, group);
+            // No tool has this name: one slash divides a tool's server and name.
+            actions.insert(format!("//{group}"), action(&groups, &context));
+        }
+    }
+    Schema::from_json_value(schema).map_err(|error| error.to_string())
+}
+
 /// The groups of actions: those that always exist, and those that tools name.
 pub(super) fn groups(form: FactsForm, registered: &BTreeMap<String, Tool>) -> BTreeSet<&str> {
     let declared = registered.values().flat_map(|tool| tool.groups.iter().map(String::as_str));

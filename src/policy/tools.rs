@@ -68,6 +68,12 @@ pub(super) const fn unregistered_groups(form: FactsForm) -> &'static [&'static s
     }
 }
 
+/// The groups of a tool that declares this one alone.
+pub(super) fn groups_with(form: FactsForm, group: &'static str) -> Vec<&'static str> {
+    let act = form != FactsForm::V1 && ACTS.contains(&group);
+    [CALL, group].into_iter().chain(act.then_some(ACT)).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
 /// Tools in a bundle.
 const MOST_TOOLS: usize = 1_000;
 /// Groups of one tool.

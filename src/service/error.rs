@@ -92,6 +92,9 @@ codes! {
     SessionNotOpen = "session_not_open", 409, No, "after opening it again";
     /// The call was not allowed, so it has no outcome.
     CallNotAllowed = "call_not_allowed", 409, No, "no";
+    /// The bundle demands proofs before it becomes active, and one was not proven, or this service cannot prove; the
+    /// detail says which and why. The active policy stays as it was.
+    NotProven = "not_proven", 409, No, "after correcting it, or on a service that proves";
     /// Another outcome of this call is sealed.
     OutcomeReported = "outcome_reported", 409, No, "no";
     /// Several agents used this id; say which with `?agent=`.

@@ -21,6 +21,7 @@ mod exports;
 mod following;
 mod parties;
 mod policies;
+mod proofs;
 mod reads;
 mod room;
 mod submission;
@@ -58,6 +59,9 @@ pub struct Service {
     refused: Vec<AtomicU64>,
     /// Whose bundles may become active; nobody named: anybody's.
     policy_authors: Vec<[u8; 32]>,
+    /// Who proves what bundles demand, one bundle at a time.
+    #[cfg(feature = "prove")]
+    solver: tokio::sync::Mutex<Option<Arc<dyn crate::policy::prove::Solver>>>,
     /// What bodies may take of the memory.
     rooms: room::Rooms,
     /// Held while the key of bundles is made or announced.
@@ -81,7 +85,18 @@ impl Service {
         });
         let (rooms, bundle_key) = (room::Rooms::new(), tokio::sync::Mutex::default());
         let policy_authors = Vec::new();
-        Self { ledger, public_log, refused, policy_authors, rooms, bundle_key, grown, ending }
+        Self {
+            ledger,
+            public_log,
+            refused,
+            policy_authors,
+            #[cfg(feature = "prove")]
+            solver: tokio::sync::Mutex::default(),
+            rooms,
+            bundle_key,
+            grown,
+            ending,
+        }
     }
 
     /// The ledger.

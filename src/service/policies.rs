@@ -158,8 +158,8 @@ impl Service {
     /// nor is a bundle that decides put into shadow.
     ///
     /// # Errors
-    /// [`ErrorCode::Forbidden`], [`ErrorCode::InvalidPolicy`], [`ErrorCode::AuthorNotAllowed`], or the ledger's; the
-    /// active bundle then stays.
+    /// [`ErrorCode::Forbidden`], [`ErrorCode::InvalidPolicy`], [`ErrorCode::AuthorNotAllowed`],
+    /// [`ErrorCode::NotProven`], or the ledger's; the active bundle then stays.
     pub async fn activate_policy(
         &self,
         caller: &Caller,
@@ -192,7 +192,8 @@ impl Service {
         checked: Checked,
         restores: Option<u64>,
     ) -> Result<PolicySummary, ServiceError> {
-        let Checked { engine, policy: bundle } = checked;
+        let Checked { engine, policy: mut bundle } = checked;
+        bundle.proofs = self.proofs_of(&engine).await?;
         let (digest, files) = (bundle.digest.clone(), texts(&bundle.files));
         let sealed = self.administer(by, Change::ActivatePolicy { engine, bundle, restores }).await?;
         let mode = PolicyMode::Enforce.as_str();

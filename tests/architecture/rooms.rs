@@ -142,7 +142,8 @@ pub(crate) const CONFINED: &[Confined] = &[
         paths: &[],
         words: &["tokio", "axum", "tower_http"],
         rooms: &["service", "api", "cli"],
-        files: &[],
+        // A trait of the symbolic compiler's names tokio's writer; nothing waits there.
+        files: &["src/policy/prove/query.rs"],
         tests_too: true,
     },
     Confined {

@@ -257,6 +257,15 @@ fn of_the_rest(s: &Stage) -> Vec<Case<'_>> {
             policies(json!({ "a.cedar": "permit (principal, action, resource);" })),
             "@id",
         ),
+        (
+            E::NotProven,
+            &s.operator,
+            policies(json!({
+                "manifest.json": r#"{"name": "n", "version": "1", "proofs": "required"}"#,
+                "proofs.json": r#"{"proofs": [{"id": "p", "never_errors": true}]}"#,
+            })),
+            "demands proofs",
+        ),
         (E::Forbidden, &s.bot, Request::get("/v1/policies/history"), "operator"),
         (E::Forbidden, &s.bot, Request::get("/v1/policies/1"), "operator"),
         (E::Forbidden, &s.bot, Request::post("/v1/policies/rollback", "{}"), "operator"),

@@ -132,14 +132,15 @@ fn a_bundle_that_fails_its_own_tests_or_is_a_shadow_does_not_become_active() {
     let active = activate(&server, &json!({"rules.cedar": RULES, "tools.json": TOOLS}), 201);
     let test = json!({"tests": [{"name": "held", "intent": {"agent": "a", "session": "s",
         "calls": [{"id": "c", "server": "mail", "tool": "send", "args": {}}]}, "expect": {"outcome": "hold"}}]});
-    let with = |name: &str, text: Value| {
+    let with = |name: &str, text: Value, code: u16| {
         let mut files = json!({"rules.cedar": RULES, "tools.json": TOOLS});
         files[name] = json!(text.to_string());
-        activate(&server, &files, 400)
+        activate(&server, &files, code)
     };
-    let refused = with("tests/outcomes.json", test);
+    let refused = with("tests/outcomes.json", test, 400);
     assert!(refused["detail"].as_str().unwrap().contains("expected hold, decided allow"), "{refused}");
-    with("manifest.json", json!({"name": "a", "version": "1", "mode": "shadow"}));
+    let watches = with("manifest.json", json!({"name": "a", "version": "1", "mode": "shadow"}), 201);
+    assert_eq!(watches["mode"], "shadow");
     let now = server.operator().get("/v1/policies").json();
     assert_eq!(now["digest"], active["digest"], "{now}");
 }

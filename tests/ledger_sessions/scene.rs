@@ -17,6 +17,9 @@ const TOOLS: &str = r#"{"tools":[
   {"server":"mail","name":"send","groups":["external"],
    "input":{"type":"object","properties":{"to":{"type":"string"},"body":{"type":"string"},"cost":{"type":"number"}}},
    "destinations":[{"at":"/to","type":"email"}],"payload":["/body"],"amount":"/cost"},
+  {"server":"mail","name":"search","groups":["read"],"input":{"type":"object","properties":{"query":{"type":"string"}}},
+   "destinations":[],"selectors":[{"at":"/query","type":"terms"}],
+   "output":{"authoritative":[{"at":"/*/email","type":"email"}]}},
   {"server":"mail","name":"never","input":{"type":"object","properties":{}}}]}"#;
 const RULES: &str = r#"@id("all") permit (principal, action, resource);
 @id("never") forbid (principal, action == Action::"mail/never", resource);

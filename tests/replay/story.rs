@@ -12,7 +12,7 @@ use foreseal::record::time::Timestamp;
 use serde_json::{Value, json};
 
 use crate::scene::{Scene, call};
-use crate::support::{ORIGIN, Site, TestAgent, admit, id};
+use crate::support::{ORIGIN, Site, TestAgent, admit};
 
 pub const TOOLS: &str = r#"{"tools":[
   {"server":"mail","name":"contacts","groups":["read"],"input":{"type":"object","properties":{}},
@@ -49,7 +49,10 @@ pub fn rules() -> &'static str {
 }
 
 pub fn at(server: &str, tool: &str, args: Value) -> Value {
-    json!({ "server": server, "tool": tool, "args": args })
+    match server {
+        "" => json!({ "tool": tool, "args": args }),
+        server => json!({ "server": server, "tool": tool, "args": args }),
+    }
 }
 
 pub fn send(to: &str) -> Value {
@@ -90,9 +93,11 @@ fn in_a_session(scene: &mut Scene, session: &str) {
 }
 
 /// An intent with its agent's signature.
-pub fn signed(scene: &Scene, agent: &TestAgent, key: &SigningKey, number: u64) {
-    let document = json!({ "agent": agent.name, "session": "signed", "id": id(5_000 + number).to_string(),
-        "created": Timestamp::from_millis(scene.site.clock.millis()).unwrap().to_string(), "goal": "sign",
+pub fn signed(scene: &Scene, agent: &TestAgent, key: &SigningKey, number: u8) {
+    let now = scene.site.clock.millis();
+    let id = uuid::Builder::from_unix_timestamp_millis(now.unsigned_abs(), &[number; 10]).into_uuid();
+    let document = json!({ "agent": agent.name, "session": "signed", "id": id.to_string(),
+        "created": Timestamp::from_millis(now).unwrap().to_string(), "goal": "sign",
         "calls": [{"id": "c0", "server": "mail", "tool": "contacts", "args": {}}] });
     let mut admitted = admit(agent, &document, [4; 32]);
     let statement = statement(&admitted.intent, &admitted.declared, ORIGIN).unwrap();

@@ -47,7 +47,8 @@ pub const fn status_of(code: ErrorCode) -> Code {
         | ErrorCode::AmbiguousId
         | ErrorCode::SessionOpen
         | ErrorCode::SessionNotOpen
-        | ErrorCode::CallNotAllowed => Code::FailedPrecondition,
+        | ErrorCode::CallNotAllowed
+        | ErrorCode::NotProven => Code::FailedPrecondition,
         ErrorCode::OutcomeReported => Code::AlreadyExists,
         ErrorCode::TooManyAgents | ErrorCode::TooManyRegistrations | ErrorCode::TooManySessions => {
             Code::ResourceExhausted

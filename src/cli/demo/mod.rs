@@ -29,11 +29,12 @@ use crate::note::TrustPolicy;
 use crate::service::Service;
 
 /// The bundled policy: `policies/starter`.
-const STARTER: [(&str, &str); 5] = [
+const STARTER: [(&str, &str); 6] = [
     ("coding.cedar", include_str!("../../../policies/starter/coding.cedar")),
     ("common.cedar", include_str!("../../../policies/starter/common.cedar")),
     ("mail.cedar", include_str!("../../../policies/starter/mail.cedar")),
     ("payments.cedar", include_str!("../../../policies/starter/payments.cedar")),
+    ("proofs.json", include_str!("../../../policies/starter/proofs.json")),
     ("tools.json", include_str!("../../../policies/starter/tools.json")),
 ];
 

@@ -98,7 +98,10 @@ pub(super) fn principals(path: Option<&Path>) -> Result<BTreeMap<String, EndUser
 
 /// Ground-truth calls: by suite, task and the words of the task.
 #[derive(Default)]
-pub(super) struct Plans(BTreeMap<(String, String), Vec<(String, Vec<Intended>)>>);
+pub(super) struct Plans(BTreeMap<(String, String), Vec<Wording>>);
+
+/// The words of a task, and the calls that do it.
+type Wording = (String, Vec<Intended>);
 
 #[derive(Debug, Clone, Deserialize)]
 struct Intended {

@@ -76,11 +76,11 @@ pub(super) struct RuleRow {
     pub(super) rule: String,
     /// Successful attacks of which it stopped a malicious call.
     pub(super) attacks: usize,
-    /// Those that no other rule stopped.
+    /// Those where no other rule is named. Of a denied call only the rules that deny are.
     pub(super) attacks_alone: usize,
     /// Benign runs of which it stopped a call.
     pub(super) benign: usize,
-    /// Those that no other rule stopped.
+    /// Those where no other rule is named.
     pub(super) benign_alone: usize,
 }
 

@@ -24,7 +24,7 @@ use self::traces::{Kind, Traces};
 use super::output::{Failure, data, progress};
 use super::serve::{activate, is_missing, open, runtime};
 use super::{files, init};
-use crate::disk::{Disk as _, RealDisk, ScratchDirectory};
+use crate::disk::{Disk as _, OpenMode, RealDisk, ScratchDirectory};
 use crate::ledger::layout::Layout;
 use crate::service::Service;
 
@@ -111,7 +111,7 @@ pub(super) fn run(what: &Eval) -> Result<ExitCode, Failure> {
 /// Plays the runs of all files, and says what was in each.
 async fn play(what: &Eval, stage: Stage) -> Result<(Vec<Corpus>, Vec<Played>), Failure> {
     let mut bar = progress("playing");
-    let sizes = what.traces.iter().map(|path| Ok(RealDisk.open(path, crate::disk::OpenMode::Read)?.len()?));
+    let sizes = what.traces.iter().map(|path| RealDisk.open(path, OpenMode::Read)?.len());
     let sizes: Vec<u64> = sizes.map(|size: std::io::Result<u64>| size.unwrap_or_default()).collect();
     let (all, mut before) = (sizes.iter().sum::<u64>(), 0);
     let (mut stage, mut corpora, mut played) = (Arc::new(stage), Vec::new(), Vec::new());
@@ -133,7 +133,8 @@ async fn play(what: &Eval, stage: Stage) -> Result<(Vec<Corpus>, Vec<Played>), F
                 corpus.runs += 1;
                 let counts = run.kind() != Kind::Neither;
                 counted += usize::from(counts);
-                let sampled = counts && (counted - 1) % usize::try_from(what.sample).unwrap_or(1) == 0;
+                let sampled =
+                    counts && (counted - 1).is_multiple_of(usize::try_from(what.sample).unwrap_or(1));
                 if !(sampled || (what.all && !counts)) {
                     continue;
                 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::super::output::Failure;
 use super::inputs::{Judge, Plans};
@@ -158,14 +158,17 @@ impl Stage {
     /// What the application says when it opens the session.
     fn opening(&self, scene: &Scene, agent: &str) -> Value {
         let run = &scene.run;
-        let mut body = json!({ "agent": agent, "session": scene.session, "words": [run.user_prompt] });
+        let mut body = Map::new();
+        body.insert("agent".to_owned(), agent.into());
+        body.insert("session".to_owned(), scene.session.as_str().into());
+        body.insert("words".to_owned(), json!([run.user_prompt]));
         if let Some(principal) = self.principals.get(&run.suite) {
-            body["principal"] = json!(principal);
+            body.insert("principal".to_owned(), json!(principal));
         }
         if let Some(plan) = self.plans.of(&self.judge, &run.suite, &run.user_task_id, &run.user_prompt) {
-            body["plan"] = plan;
+            body.insert("plan".to_owned(), plan);
         }
-        body
+        Value::Object(body)
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -124,8 +125,9 @@ impl Traces {
         let lines: Box<dyn std::io::BufRead + Send> = match name.strip_suffix(".zst") {
             None => Box::new(BufReader::new(bytes)),
             Some(_) => {
-                let decoder = ruzstd::decoding::StreamingDecoder::new(BufReader::new(bytes));
-                Box::new(BufReader::new(decoder.map_err(|e| broken(e.to_string()))?))
+                let decoder = StreamingDecoder::new(BufReader::new(bytes));
+                let frame = Some(decoder.map_err(|e| broken(e.to_string()))?);
+                Box::new(BufReader::new(Frames { frame }))
             }
         };
         let corpus = name.strip_suffix(".zst").unwrap_or(&name);
@@ -167,6 +169,28 @@ fn failure(path: &Path, what: &str) -> Failure {
     let hint =
         "traces are .jsonl or .jsonl.zst files, one run a line: see \"Files\" in docs/effectiveness.md";
     Failure::new(format!("{}: {what}", path.display()), hint)
+}
+
+/// What is compressed in all frames of a file, one after the other: the decoder ends with the first.
+struct Frames {
+    frame: Option<StreamingDecoder<BufReader<FileBytes>, FrameDecoder>>,
+}
+
+impl Read for Frames {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            let Some(frame) = &mut self.frame else { return Ok(0) };
+            let read = frame.read(buffer)?;
+            if read > 0 || buffer.is_empty() {
+                return Ok(read);
+            }
+            let Some(mut rest) = self.frame.take().map(StreamingDecoder::into_inner) else { return Ok(0) };
+            if rest.fill_buf()?.is_empty() {
+                return Ok(0);
+            }
+            self.frame = Some(StreamingDecoder::new(rest).map_err(std::io::Error::other)?);
+        }
+    }
 }
 
 /// A file's bytes one after the other, counted.

@@ -3,7 +3,7 @@
 //! Facts are derived anew, by what the candidate's tools say of arguments and outputs. What happened stays what happened:
 //! which calls ran, and what they answered, is as the log has it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -24,6 +24,7 @@ use crate::ledger::at_rest::for_each_leaf;
 use crate::ledger::fsck::commitments::Documents;
 use crate::ledger::layout::Layout;
 use crate::policy::{Bundle, Engine, Evaluated, FactsForm};
+use crate::record::canonical::to_jcs;
 use crate::record::decision::{CallDecision, Outcome};
 use crate::record::entry::{Entry, PolicyMode};
 use crate::record::intent::Call;
@@ -429,7 +430,8 @@ fn same_terms(verdict: Option<&Value>, sealed_args: Option<&Value>, after: &Call
         for condition in &mut conditions {
             condition.as_object_mut().and_then(|condition| condition.remove("rule"));
         }
-        let written: std::collections::BTreeSet<String> = conditions.iter().map(Value::to_string).collect();
+        let written: BTreeSet<Vec<u8>> =
+            conditions.iter().filter_map(|condition| to_jcs(condition).ok()).collect();
         written
     };
     let sealed = verdict.and_then(|verdict| verdict.get("conditions")).cloned().unwrap_or_default();

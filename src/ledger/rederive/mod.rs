@@ -48,8 +48,7 @@ pub fn replay(
     let mut report = Report::new("decisions");
     report.schema = "foreseal.replay.v1";
     let mut auditor = Auditor::default();
-    if let Some(place) = Place::open(disk, layout, trust, &mut report) {
-        auditor.damage(place.damage());
+    if let Some(place) = Place::open(disk, layout, trust, &mut report, &mut auditor) {
         place.walk(&mut auditor, &mut report, progress);
     }
     auditor.conclude(report)
@@ -67,7 +66,7 @@ pub fn compare(
     let mut report = Report::new("decisions by a candidate");
     report.schema = "foreseal.policy.replay.v1";
     let mut comparer = Comparer::new(candidate, examples_max);
-    if let Some(place) = Place::open(disk, layout, trust, &mut report) {
+    if let Some(place) = Place::open(disk, layout, trust, &mut report, &mut comparer) {
         place.walk(&mut comparer, &mut report, progress);
     }
     comparer.conclude(report)
@@ -80,8 +79,8 @@ struct Place<'a> {
     trust: TrustPolicy,
     keys: Option<Keyring>,
     leaves: u64,
-    /// Where the journal is damaged.
-    damaged: Vec<Position>,
+    /// The journal has no damage.
+    whole: bool,
     /// Held while reading, so that no service starts to write meanwhile.
     _lock: Option<DiskLock>,
 }
@@ -92,6 +91,7 @@ impl<'a> Place<'a> {
         layout: &'a Layout,
         trust: Option<&TrustPolicy>,
         report: &mut Report,
+        judge: &mut dyn Judge,
     ) -> Option<Self> {
         let check = Check { disk, layout };
         let lock = check.lock(report).ok()?;
@@ -117,21 +117,17 @@ impl<'a> Place<'a> {
             Some(found) => (found.next_index, Vec::new()),
             None => damage(&**disk, &layout.journal()),
         };
-        if !check.checkpoint(report, trust.as_ref(), whole.is_none()) {
+        for at in damaged {
+            let frame = journal::damaged_frame_at(&**disk, &layout.journal(), at);
+            if let (Some(frame), Some(keys)) = (frame, &keys) {
+                name_damage::in_frame(&frame, keys, judge);
+            }
+        }
+        let whole = whole.is_some();
+        if !check.checkpoint(report, trust.as_ref(), !whole) {
             return None;
         }
-        Some(Self { disk, layout, trust: trust?, keys, leaves, damaged, _lock: lock })
-    }
-
-    /// What can be said of the damage.
-    fn damage(&self) -> Vec<Difference> {
-        let journal = self.layout.journal();
-        let named = self.damaged.iter().flat_map(|at| {
-            let keys = self.keys.as_ref()?;
-            let frame = journal::damaged_frame_at(&**self.disk, &journal, *at)?;
-            Some(name_damage::of_frame(&frame, keys))
-        });
-        named.flatten().collect()
+        Some(Self { disk, layout, trust: trust?, keys, leaves, whole, _lock: lock })
     }
 
     fn walk(&self, judge: &mut dyn Judge, report: &mut Report, progress: &mut dyn FnMut(u64, u64)) {
@@ -139,7 +135,7 @@ impl<'a> Place<'a> {
         judge.begins(&mut history);
         let mut walk = Walk::new(Trusted::new(&self.trust), self.keys.as_ref(), history);
         let walked = walk.run(&**self.disk, &self.layout.journal(), self.leaves, judge, progress);
-        walk.conclude(report, walked, self.damaged.is_empty());
+        walk.conclude(report, walked, self.whole);
     }
 }
 

@@ -123,11 +123,6 @@ pub(super) struct Auditor {
 }
 
 impl Auditor {
-    /// What was found before any leaf was read.
-    pub(super) fn damage(&mut self, damage: Vec<Difference>) {
-        self.differences.add(damage);
-    }
-
     /// One level of one decision.
     fn count(level: &mut Level, differences: &mut Differences, found: Vec<Difference>) {
         if found.is_empty() {

@@ -31,6 +31,11 @@ impl Principals {
         resource: &EntityUid,
     ) -> Result<Arc<Entities>, &'static str> {
         let agent = || agent_entity(principal, &request.agent).ok_or("the agent's facts");
+        if request.supposed {
+            let tool = tool_entity(resource, &request.resource).ok_or("the tool's facts")?;
+            let entities = slot.entities.clone().upsert_entities([agent()?, tool], None);
+            return entities.map(Arc::new).map_err(|_| "the entities");
+        }
         if !request.registered {
             // Any name may come: not kept.
             let tool = tool_entity(resource, &request.resource).ok_or("the tool's facts")?;

@@ -70,6 +70,11 @@ pub(super) struct Looked {
 }
 
 impl Looked {
+    /// Everything, and no name.
+    pub(super) const fn everything() -> Self {
+        Self { mention: Mention::Whole, agents: BTreeSet::new(), tools: BTreeSet::new() }
+    }
+
     fn at(&self, attributes: &[&str]) -> bool {
         attributes.iter().try_fold(&self.mention, |mention, attribute| mention.of(attribute)).is_some()
     }

@@ -161,7 +161,7 @@ impl<'a> Milder<'a> {
             if grade != Outcome::Deny && !side.new.iter().chain(&side.old).any(|read| is(read.rule)) {
                 continue;
             }
-            let asked = ask(environment, &side.guards, &|guards| {
+            let asked = ask(self.new.bundle(), environment, &side.guards, &|guards| {
                 let within = |rule: &Rule| outcome_of(&rule.deed) <= grade;
                 let (new, old) = (set(&side.new, guards, within)?, set(&side.old, &[], within)?);
                 Some(self.questions.allowed_and_not((&new, &old), &environment.env, schema))
@@ -229,10 +229,12 @@ impl<'a> Milder<'a> {
             let strict = outcome_of(&rule.deed) < grade;
             strict || demands_as_much(&rule.deed, &old.rule.deed)
         };
-        let asked = ask(environment, &side.guards, &|guards| {
+        let asked = ask(self.new.bundle(), environment, &side.guards, &|guards| {
             let guards: Vec<Value> = guards.iter().cloned().chain([meant.clone()?]).collect();
-            let rules: PolicySet = set(&side.new, &guards, enough)?;
-            Some(self.questions.allowed(&rules, &environment.env, side.schema))
+            // Stopped all the same, and by nothing that demands as much; what is not stopped was found before.
+            let stops = |rule: &Rule| outcome_of(&rule.deed) <= grade;
+            let (enough, stopped) = (set(&side.new, &guards, enough)?, set(&side.new, &guards, stops)?);
+            Some(self.questions.allowed_and_not((&enough, &stopped), &environment.env, side.schema))
         });
         let id = old.rule.id.as_str();
         let demanded = |id: &String| {
@@ -240,7 +242,7 @@ impl<'a> Milder<'a> {
         };
         let agrees = |new: &Judged, old: &Judged| {
             let matched = old.matched.forbids.iter().any(|own| own == id);
-            matched && new.outcome >= grade && !new.matched.forbids.iter().any(demanded)
+            matched && new.outcome == grade && !new.matched.forbids.iter().any(demanded)
         };
         self.finding(environment, Some(id), what, asked, &agrees)
     }
@@ -343,7 +345,7 @@ const fn known(found: &Found) -> Option<bool> {
 fn denies_all(questions: &Questions<'_>, bundle: &Bundle, environment: &Environment<'_>) -> Asked {
     let rules = Read::all(bundle, environment);
     let guards = [assumption(bundle, environment, &looked(rules.iter().map(|read| &read.tree)))];
-    ask(environment, &guards, &|guards| {
+    ask(bundle, environment, &guards, &|guards| {
         let rules = set(&rules, guards, |rule| rule.deed == Deed::Deny)?;
         Some::<Found>(questions.allowed(&rules, &environment.env, &bundle.schema))
     })

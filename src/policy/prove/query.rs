@@ -22,6 +22,9 @@ pub trait Solver: std::fmt::Debug + Send + Sync {
     /// Its name and version, as it gives them itself.
     fn about(&self) -> &str;
 
+    /// What comes belongs to another bundle: its time begins.
+    fn begin(&self) {}
+
     /// Runs one script, which asks once whether it can be satisfied and then for a model; what the solver printed.
     ///
     /// # Errors

@@ -84,8 +84,12 @@ pub(super) fn looked<'v>(trees: impl IntoIterator<Item = &'v Value>) -> Looked {
     let mut looked = Looked { mention: Mention::NOTHING, agents: BTreeSet::new(), tools: BTreeSet::new() };
     for tree in trees {
         looked.mention.unite(&survey(tree).mention);
-        mentions(tree, "Agent", &mut |agent| drop(looked.agents.insert(agent.to_owned())));
-        mentions(tree, "Tool", &mut |tool| drop(looked.tools.insert(tool.to_owned())));
+        mentions(tree, "Agent", &mut |agent| {
+            looked.agents.insert(agent.to_owned());
+        });
+        mentions(tree, "Tool", &mut |tool| {
+            looked.tools.insert(tool.to_owned());
+        });
     }
     looked
 }

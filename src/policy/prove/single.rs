@@ -3,7 +3,7 @@
 use cedar_policy::{PolicyId, PolicySet, RequestEnv, Schema};
 use serde_json::{Value, json};
 
-use super::assume::{Environment, assumption};
+use super::assume::{Environment, Looked, assumption};
 use super::query::{Found, Questions, Record};
 use super::rules::{GRADES, Read, looked, outcome_of, set};
 use super::witness::{Candidate, Judged, Model, plain, witness};
@@ -32,19 +32,25 @@ pub(super) enum Asked {
 
 /// Asks under the guards, and again for plainer examples where there is one.
 pub(super) fn ask(
+    bundle: &Bundle,
     environment: &Environment<'_>,
     guards: &[Value],
     question: &dyn Fn(&[Value]) -> Option<Found>,
 ) -> Asked {
-    let first = match question(guards) {
+    // Where the solver does not know, it may know of a plainer call.
+    let (first, why) = match question(guards) {
         None => return Asked::Unknown("the rules cannot be put together".to_owned()),
         Some(Found::Nothing) => return Asked::Nothing,
-        Some(Found::Unknown(why)) => return Asked::Unknown(why),
-        Some(Found::Example(found)) => Model::read(&found, environment),
+        Some(Found::Unknown(why)) => (None, why),
+        Some(Found::Example(found)) => {
+            (Model::read(&found, environment), "there is an example, and it is no request".to_owned())
+        }
     };
     let mut models = Vec::new();
+    // Of what no rule looks at, too, an example shall say nothing that cannot be.
+    let whole = assumption(bundle, environment, &Looked::everything());
     for demand in plain() {
-        let demanding: Vec<Value> = guards.iter().cloned().chain([demand]).collect();
+        let demanding: Vec<Value> = guards.iter().cloned().chain([whole.clone(), demand]).collect();
         if let Some(Found::Example(found)) = question(&demanding) {
             models.extend(Model::read(&found, environment));
             break;
@@ -52,7 +58,7 @@ pub(super) fn ask(
     }
     models.extend(first);
     match models.is_empty() {
-        true => Asked::Unknown("there is an example, and it is no request".to_owned()),
+        true => Asked::Unknown(why),
         false => Asked::Models(models),
     }
 }
@@ -140,7 +146,7 @@ impl Prover<'_> {
             };
             // Only what passes in the end needs a good example.
             let asked = match grade == at_least {
-                true => ask(environment, guards, &question),
+                true => ask(bundle, environment, guards, &question),
                 false => match question(guards) {
                     Some(Found::Nothing) => Asked::Nothing,
                     _ => continue,
@@ -221,7 +227,7 @@ impl Prover<'_> {
             return Some(Finding::unknown(None, id, why));
         }
         let what = match matches {
-            true => "no call would be decided otherwise without this rule",
+            true => "wherever it matches, another rule says as much",
             false => "the rule matches no call",
         };
         let rule = Some(rule.id.clone());
@@ -234,7 +240,8 @@ impl Prover<'_> {
         })
     }
 
-    /// Calls that would be decided otherwise without the rule.
+    /// Calls about which no other rule says as much: of a permit, those that would be denied without it; of a forbid, those
+    /// that it alone forbids so strictly, permitted or not (a forbid may be there to say why).
     fn is_decided_by(&self, environment: &Environment<'_>, rules: &[Read<'_>], read: &Read<'_>) -> Asked {
         let bundle = self.engine.bundle();
         let schema = &bundle.schema;
@@ -243,16 +250,23 @@ impl Prover<'_> {
         let grade = outcome_of(deed);
         // Stricter forbids decide whatever this one says, and so do those that say the same.
         let before = |other: &Rule| outcome_of(&other.deed) < grade || other.deed == *deed;
-        ask(environment, &guards, &|guards| {
+        ask(bundle, environment, &guards, &|guards| {
             let others = rules.iter().filter(|other| other.rule.id != *id);
-            let (first, second) = match read.permits() {
+            match read.permits() {
                 true => {
                     let denies = |rule: &Rule| rule.deed == Deed::Deny;
-                    (set(rules, guards, denies)?, set(others, guards, denies)?)
+                    let (with, without) = (set(rules, guards, denies)?, set(others, guards, denies)?);
+                    Some(self.questions.allowed_and_not((&with, &without), &environment.env, schema))
                 }
-                false => (set(others, guards, before)?, set(rules, guards, before)?),
-            };
-            Some(self.questions.allowed_and_not((&first, &second), &environment.env, schema))
+                // What it matches, and no other forbid that says as much.
+                false => {
+                    let forbids = others.filter(|other| !other.permits());
+                    let rules = set(forbids, &[], before)?;
+                    let policies = rules.policies().cloned().chain([read.as_permit(guards)?]);
+                    let rules = PolicySet::from_policies(policies).ok()?;
+                    Some(self.questions.allowed(&rules, &environment.env, schema))
+                }
+            }
         })
     }
 
@@ -276,7 +290,7 @@ pub(super) fn failing(
     read: &Read<'_>,
 ) -> Asked {
     let guards = [assumption(bundle, environment, &looked([&read.tree]))];
-    ask(environment, &guards, &|guards| {
+    ask(bundle, environment, &guards, &|guards| {
         Some(questions.failing(&read.policy(guards)?, &environment.env, &bundle.schema))
     })
 }

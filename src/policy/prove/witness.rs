@@ -206,6 +206,14 @@ impl Model {
                 put(&mut intent, claimed, json!(text));
             }
         }
+        if let Some(Typed::Decimal(total)) = self.at(&["spend", "total"]) {
+            let call = match self.at(&["spend", "call"]) {
+                Some(Typed::Decimal(call)) => *call,
+                _ => 0,
+            };
+            let before = argument(&Typed::Decimal(total.saturating_sub(call)), &Shape::Decimal);
+            put(&mut facts, "spent", before.unwrap_or_default());
+        }
         if !words.is_empty() {
             put(&mut facts, "words", json!(words));
         }

@@ -10,6 +10,7 @@ use super::fingerprint::{Fingerprint, FingerprintKey};
 use super::grounding::{Asked, Grounding, PayloadStanding, Reading, Standing};
 use super::kind::ValueType;
 use super::pattern::{Found, Pattern};
+use super::run::Run;
 use super::taint::Taint;
 use super::{Destination, OutputLabels, arguments, dump, internet, words};
 
@@ -23,8 +24,6 @@ const RUN_MAX: usize = 16_384;
 const TEXT_MAX_BYTES: usize = 64 * 1024;
 /// Values of one destination of one call.
 const VALUES_MAX: usize = 1_024;
-/// Stands between two texts in a run of words; no word has it.
-const BREAK: u64 = 0;
 /// Paths named in one grounding.
 const PATHS_MAX: usize = 64;
 
@@ -35,7 +34,7 @@ pub struct Memory {
     /// Values in the user's words.
     words: BTreeSet<Fingerprint>,
     /// The user's words one after another, with a break after each text.
-    run: Vec<u64>,
+    run: Run,
     /// The user's words, each.
     vocabulary: BTreeSet<u64>,
     /// The principal's own addresses.
@@ -73,9 +72,7 @@ impl Memory {
             self.run.push(word);
             self.vocabulary.insert(word);
         }
-        if self.run.last().is_some_and(|last| *last != BREAK) {
-            self.run.push(BREAK);
-        }
+        self.run.end_text();
     }
 
     /// Remembers an address as the principal's own: it is no destination.
@@ -373,38 +370,13 @@ impl Memory {
 
     /// Whether the words of a text stand one after another in what the user said; `None` where it has none.
     fn said_in_a_row(&self, key: &FingerprintKey, text: &str) -> Option<bool> {
-        // A longer one stands in no run.
-        let longest = self.run.len().max(1);
-        let words: Vec<u64> =
-            words::of(text).take(longest.saturating_add(1)).map(|word| key.word(&word)).collect();
-        (!words.is_empty()).then(|| words.len() <= longest && stands_in(&words, &self.run))
+        let mut words = words::of(text).map(|word| key.word(&word)).peekable();
+        words.peek()?;
+        // Most texts hold a word that the user never said.
+        let known: Option<Vec<u64>> =
+            words.map(|word| self.vocabulary.contains(&word).then_some(word)).collect();
+        Some(known.is_some_and(|words| words.len() == 1 || self.run.holds(&words)))
     }
-}
-
-/// Whether `words` stand one after another in `run`. Linear (Knuth, Morris, Pratt, 1977).
-fn stands_in(words: &[u64], run: &[u64]) -> bool {
-    // For each beginning of `words` the longest shorter one that it ends with.
-    let mut borders = vec![0_usize];
-    #[cfg(test)]
-    super::steps::add(words.len().saturating_add(run.len()));
-    let step = |borders: &[usize], mut matched: usize, word: u64| {
-        while words.get(matched) != Some(&word) {
-            match matched.checked_sub(1).and_then(|last| borders.get(last)) {
-                Some(border) => matched = *border,
-                None => return 0,
-            }
-        }
-        matched.saturating_add(1)
-    };
-    for word in words.iter().skip(1) {
-        let border = step(&borders, borders.last().copied().unwrap_or(0), *word);
-        borders.push(border);
-    }
-    let mut matched = 0;
-    run.iter().any(|word| {
-        matched = step(&borders, matched, *word);
-        matched == words.len()
-    })
 }
 
 /// A word and its regular English inflections.
@@ -475,5 +447,7 @@ fn texts(found: Found<'_>, each: &mut dyn FnMut(&str, bool)) {
     }
 }
 
+#[cfg(test)]
+mod disguises;
 #[cfg(test)]
 mod tests;

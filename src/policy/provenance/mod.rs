@@ -33,6 +33,7 @@ mod path;
 mod pattern;
 mod planned;
 mod python;
+mod run;
 #[cfg(test)]
 mod steps;
 mod taint;

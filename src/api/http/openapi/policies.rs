@@ -73,7 +73,7 @@ pub(in crate::api::http) static POLICY: Operation = Operation {
 
 pub(in crate::api::http) static ACTIVATE_POLICY: Operation = Operation {
     body: Some(body("NewPolicy", example::new_policy)),
-    errors: &[E::InvalidPolicy, E::AuthorNotAllowed],
+    errors: &[E::InvalidPolicy, E::AuthorNotAllowed, E::NotProven],
     ..of_policies(
         Method::Post,
         "/v1/policies",
@@ -116,7 +116,7 @@ pub(in crate::api::http) static SEALED_POLICY: Operation = Operation {
 
 pub(in crate::api::http) static ROLL_BACK_POLICY: Operation = Operation {
     body: Some(body("PolicyRollback", example::rollback)),
-    errors: &[E::NotFound, E::InvalidPolicy, E::AuthorNotAllowed, E::Damaged],
+    errors: &[E::NotFound, E::InvalidPolicy, E::AuthorNotAllowed, E::NotProven, E::Damaged],
     ..of_policies(
         Method::Post,
         "/v1/policies/rollback",
@@ -176,7 +176,7 @@ pub(super) fn components() -> [(&'static str, Value); 5] {
                 "A policy bundle to activate",
                 &["files"],
                 json!({
-                    "files": files("File names (`*.cedar`, `tools.json`, `manifest.json`, `signature.json`, `tests/*.json`) and their text. None: a bundle that denies everything."),
+                    "files": files("File names (`*.cedar`, `tools.json`, `manifest.json`, `proofs.json`, `signature.json`, `tests/*.json`) and their text. None: a bundle that denies everything."),
                     "mode": { "enum": ["enforce", "shadow"], "description": "Whether it is to decide or to watch; absent: as its manifest says, otherwise it decides." },
                 }),
             ),
