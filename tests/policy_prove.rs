@@ -3,10 +3,25 @@
 //! themselves pass; proven, refuted and unknown are three answers; without a solver there is none.
 #![cfg(feature = "prove")]
 
+#[allow(dead_code, reason = "shared with tests/e2e.rs, which uses all of it")]
+#[path = "e2e/agents.rs"]
+mod agents;
+#[allow(dead_code, reason = "as above")]
+#[path = "e2e/described.rs"]
+mod described;
+#[allow(dead_code, reason = "as above")]
+#[path = "e2e/http.rs"]
+mod http;
+#[allow(dead_code, reason = "as above")]
+#[path = "e2e/process.rs"]
+mod process;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
+
+use process::{Home, Server};
 
 fn root(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -425,4 +440,75 @@ fn the_diff_says_what_the_solver_says() {
         );
         assert_eq!(report["proof"]["answer"], answer, "{report}");
     }
+}
+
+/// All that a handed-out bundle shows, as text.
+fn handed_out(home: &Home, server: &Server, to: u64) -> String {
+    let out = home.path("case.zip");
+    let range = ["--from", "0", "--to", &to.to_string(), "--reveal", "all", "--out", out.to_str().unwrap()];
+    let mut export = process::foreseal();
+    export
+        .arg("export")
+        .args(range)
+        .env("FORESEAL_URL", server.url())
+        .env("FORESEAL_TOKEN", home.admin_token());
+    let ended = process::run(&mut export);
+    assert!(out.is_file(), "{}", ended.stderr);
+    let mut archive = zip::ZipArchive::new(std::fs::File::open(out).unwrap()).unwrap();
+    let mut text = Vec::new();
+    for i in 0..archive.len() {
+        std::io::Read::read_to_end(&mut archive.by_index(i).unwrap(), &mut text).unwrap();
+    }
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// A bundle that requires proofs becomes active where they are proven then and there, and what was proven is sealed with
+/// it; otherwise the active one stays.
+#[test]
+fn required_proofs_are_made_before_a_bundle_becomes_active() {
+    if !has_solver() {
+        return;
+    }
+    let files = |rules: &str| {
+        json!({"files": {
+            "rules.cedar": format!("{PERMIT}{rules}"), "tools.json": TOOLS,
+            "manifest.json": r#"{"name": "n", "version": "1", "proofs": "required"}"#,
+            "proofs.json": r#"{"proofs": [{"id": "no-payments", "never": "action in Action::\"payment\"", "at_least": "deny"},
+                                           {"id": "sound", "never_errors": true}]}"#,
+        }})
+        .to_string()
+    };
+    let holds = "@id(\"no\") forbid (principal, action in Action::\"payment\", resource);";
+    let holed = "@id(\"no\") forbid (principal, action in Action::\"payment\", resource) unless { principal.signed };";
+    let home = Home::with_ledger();
+    let server = home.serve();
+    let operator = server.operator();
+    let before = operator.get("/v1/policies").json();
+    let refused = operator.post("/v1/policies", files(holed));
+    assert_eq!((refused.status, refused.code().as_str()), (409, "not_proven"), "{}", refused.text());
+    assert!(
+        refused.text().contains("no-payments") && refused.text().contains("bank/pay"),
+        "{}",
+        refused.text()
+    );
+    assert_eq!(operator.get("/v1/policies").json()["digest"], before["digest"], "the active bundle stays");
+    let made = operator.post("/v1/policies", files(holds));
+    assert_eq!(made.status, 201, "{}", made.text());
+    let index = made.json()["index"].as_u64().unwrap();
+    let sealed = handed_out(&home, &server, index + 1);
+    for said in ["queries_digest", "no-payments", "\"solver\":\"cvc5 ", "always denied: action in Action::"] {
+        assert!(sealed.contains(said), "{said:?} is not sealed");
+    }
+    server.stop().expect(0);
+
+    // Without a solver nothing is proven. What is active stays active over a restart: it was proven.
+    let mut command = home.serve_command(&[]);
+    command.env("FORESEAL_SOLVER", "/nowhere/cvc5");
+    let server = Server::start(command, &home.admin_token());
+    let operator = server.operator();
+    assert_eq!(operator.get("/v1/policies").json()["digest"], made.json()["digest"]);
+    let again = operator.post("/v1/policies", files(&format!("{holds}\n")));
+    assert_eq!((again.status, again.code().as_str()), (409, "not_proven"), "{}", again.text());
+    assert!(again.text().contains("found no solver"), "{}", again.text());
+    server.stop().expect(0);
 }

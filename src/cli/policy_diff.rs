@@ -13,6 +13,7 @@ use super::policy_prove::SolverArguments;
 use crate::policy::{Aspect, Bundle, Change, Direction, diff};
 
 /// What can be typed after `policy diff`.
+#[cfg_attr(not(feature = "prove"), allow(dead_code, reason = "a build that proves reads all of it"))]
 #[derive(Debug, Args)]
 pub(super) struct Diff {
     /// The old bundle

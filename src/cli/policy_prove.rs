@@ -10,6 +10,7 @@ use clap::Args;
 use super::output::Failure;
 
 /// What can be typed after `policy prove`.
+#[cfg_attr(not(feature = "prove"), allow(dead_code, reason = "a build that proves reads all of it"))]
 #[derive(Debug, Args)]
 pub(super) struct Prove {
     /// The bundle
@@ -42,6 +43,7 @@ pub(super) struct Prove {
 }
 
 /// Which solver, and how long it may take.
+#[cfg_attr(not(feature = "prove"), allow(dead_code, reason = "a build that proves reads all of it"))]
 #[derive(Debug, Args)]
 pub(super) struct SolverArguments {
     /// The solver, cvc5 [default: the one on the path]

@@ -86,7 +86,7 @@ pub fn diff(old: &Bundle, new: &Bundle) -> Vec<Change> {
         };
         match pair {
             (None, Some(rule)) => {
-                change(added(&rule.deed), format!("added: it {}", does(&rule.deed)), (None, text(rule)))
+                change(added(&rule.deed), format!("added: it {}", does(&rule.deed)), (None, text(rule)));
             }
             (Some(rule), None) => {
                 let direction = match rule.deed {
@@ -192,7 +192,7 @@ fn rule(old: &Rule, new: &Rule, change: &mut impl FnMut(Direction, String, Texts
     }
     match (&old.deed, &new.deed) {
         (Deed::Hold(old), Deed::Hold(new)) => {
-            hold(old, new, &mut |direction, what| change(direction, what, none()))
+            hold(old, new, &mut |direction, what| change(direction, what, none()));
         }
         (Deed::Defer { expires_s: old }, Deed::Defer { expires_s: new }) => {
             expiry(*old, *new, &mut |direction, what| change(direction, what, none()));
@@ -244,7 +244,7 @@ fn hold(old: &Hold, new: &Hold, change: &mut impl FnMut(Direction, String)) {
             (old, new) if old == new => {}
             (None, Some(new)) => change(Direction::Tightening, format!("{name} {new:?} is demanded as well")),
             (Some(old), None) => {
-                change(Direction::Weakening, format!("{name} {old:?} is demanded no longer"))
+                change(Direction::Weakening, format!("{name} {old:?} is demanded no longer"));
             }
             (old, new) => {
                 let shown = |name: &Option<String>| name.clone().unwrap_or_default();

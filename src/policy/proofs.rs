@@ -202,11 +202,13 @@ impl Bundle {
         }
         let policy = match self.rules.get(text) {
             Some(rule) => rule.policy.clone(),
-            None => Policy::parse(None, text)
-                .or_else(|_| {
-                    Policy::parse(None, format!("permit (principal, action, resource) when {{\n{text}\n}};"))
-                })
-                .map_err(|error| wrong(error.to_string()))?,
+            None => {
+                let whole = format!("permit (principal, action, resource) when {{\n{text}\n}};");
+                match Policy::parse(None, text) {
+                    Ok(rule) => rule,
+                    Err(_) => Policy::parse(None, whole).map_err(|error| wrong(error.to_string()))?,
+                }
+            }
         };
         let tree = policy.to_json().ok().as_ref().and_then(demands);
         let tree = tree.ok_or_else(|| wrong("the condition cannot be read".to_owned()))?;

@@ -263,7 +263,7 @@ pub const LIMITS: &[Limit] = &[
     ),
     limit("policy_bundle", POLICY_BUNDLE_MAX_BYTES, "bytes", "activation is refused"),
     limit("policy_rules", POLICY_RULES_MAX, "rules", "activation is refused"),
-    limit("policy_proofs", PROOFS_MAX_SECONDS as usize, "s", "what is not proven by then is unknown"),
+    patience("policy_proofs", PROOFS_MAX_SECONDS * 1_000, "what is not proven by then is unknown"),
     limit(
         "export_range",
         EXPORT_RANGE_MAX_ENTRIES,

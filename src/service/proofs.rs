@@ -12,7 +12,6 @@ use crate::policy::Engine;
 #[cfg(not(feature = "prove"))]
 impl Service {
     /// What was proven of a bundle that demands it; `None` where it does not.
-    #[expect(clippy::unused_async, reason = "a build that proves waits here")]
     pub(super) async fn proofs_of(&self, engine: &Arc<Engine>) -> Result<Option<Value>, ServiceError> {
         match engine.bundle().manifest().proofs_required {
             false => Ok(None),

@@ -8,10 +8,9 @@ use std::collections::BTreeSet;
 use cedar_policy::{EntityUid, RequestEnv};
 use serde_json::Value;
 
+use super::terms::{at_least, at_most, entity, has, if_then, is_empty, one_of, or, path};
 use crate::policy::bundle::Bundle;
-use crate::policy::expression::{
-    all, at_least, at_most, entity, equal, has, if_then, is_empty, literal, not, one_of, or, path, var,
-};
+use crate::policy::expression::{all, equal, literal, not, var};
 use crate::policy::labels::Labels;
 use crate::policy::mention::Mention;
 use crate::policy::plan::Standing;

@@ -16,6 +16,7 @@ mod compare;
 mod query;
 mod rules;
 mod single;
+mod terms;
 mod witness;
 
 use serde::Serialize;
@@ -189,7 +190,7 @@ impl<'a> Prover<'a> {
             (vec![failed], None, query::Record::default())
         });
         let answer = findings.iter().map(|finding| finding.answer).max().unwrap_or(Answer::Proven);
-        findings.sort_by(|a, b| b.answer.cmp(&a.answer));
+        findings.sort_by_key(|finding| std::cmp::Reverse(finding.answer));
         findings.truncate(FINDINGS_MAX);
         let (queries, queries_digest) = (record.queries, hex::encode(record.digest));
         Proof { property, answer, findings, always, queries, queries_digest }

@@ -90,7 +90,7 @@ impl<'a> Questions<'a> {
         env: &RequestEnv,
         schema: &Schema,
     ) -> Found {
-        let compile = |rules| CompiledPolicySet::compile(rules, env, schema);
+        let compile = |rules| CompiledPolicySet::compile(rules, env, schema).map_err(Box::new);
         match (compile(first), compile(second)) {
             (Ok(first), Ok(second)) => self.ask(&implies_asserts(&first, &second)),
             (Err(error), _) | (_, Err(error)) => Found::Unknown(why(&error)),
@@ -104,7 +104,7 @@ impl<'a> Questions<'a> {
         env: &RequestEnv,
         schema: &Schema,
     ) -> Found {
-        let compile = |rule| CompiledPolicy::compile(rule, env, schema);
+        let compile = |rule| CompiledPolicy::compile(rule, env, schema).map_err(Box::new);
         match (compile(first), compile(second)) {
             (Ok(first), Ok(second)) => self.ask(&matches_implies_asserts(&first, &second)),
             (Err(error), _) | (_, Err(error)) => Found::Unknown(why(&error)),

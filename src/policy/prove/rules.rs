@@ -6,8 +6,9 @@ use cedar_policy::{Policy, PolicyId, PolicySet};
 use serde_json::{Value, json};
 
 use super::assume::{Environment, Looked};
+use super::terms::{mentions, rename};
 use crate::policy::bundle::Bundle;
-use crate::policy::expression::{guarded, mentions, rename};
+use crate::policy::expression::guarded;
 use crate::policy::mention::{Mention, survey};
 use crate::policy::rule::{Deed, Rule};
 use crate::policy::scope::{self, Reach};

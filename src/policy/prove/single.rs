@@ -250,23 +250,24 @@ impl Prover<'_> {
         let grade = outcome_of(deed);
         // Stricter forbids decide whatever this one says, and so do those that say the same.
         let before = |other: &Rule| outcome_of(&other.deed) < grade || other.deed == *deed;
+        // Among what is permitted first: there the solver has less to choose from.
+        let others = || rules.iter().filter(|other| other.rule.id != *id);
+        let permitted = ask(bundle, environment, &guards, &|guards| {
+            let denies = |rule: &Rule| rule.deed == Deed::Deny;
+            let (first, second) = match read.permits() {
+                true => (set(rules, guards, denies)?, set(others(), guards, denies)?),
+                false => (set(others(), guards, before)?, set(rules, guards, before)?),
+            };
+            Some(self.questions.allowed_and_not((&first, &second), &environment.env, schema))
+        });
+        if read.permits() || matches!(permitted, Asked::Models(_)) {
+            return permitted;
+        }
         ask(bundle, environment, &guards, &|guards| {
-            let others = rules.iter().filter(|other| other.rule.id != *id);
-            match read.permits() {
-                true => {
-                    let denies = |rule: &Rule| rule.deed == Deed::Deny;
-                    let (with, without) = (set(rules, guards, denies)?, set(others, guards, denies)?);
-                    Some(self.questions.allowed_and_not((&with, &without), &environment.env, schema))
-                }
-                // What it matches, and no other forbid that says as much.
-                false => {
-                    let forbids = others.filter(|other| !other.permits());
-                    let rules = set(forbids, &[], before)?;
-                    let policies = rules.policies().cloned().chain([read.as_permit(guards)?]);
-                    let rules = PolicySet::from_policies(policies).ok()?;
-                    Some(self.questions.allowed(&rules, &environment.env, schema))
-                }
-            }
+            let forbids = set(others().filter(|other| !other.permits()), &[], before)?;
+            let policies = forbids.policies().cloned().chain([read.as_permit(guards)?]);
+            let rules = PolicySet::from_policies(policies).ok()?;
+            Some(self.questions.allowed(&rules, &environment.env, schema))
         })
     }
 

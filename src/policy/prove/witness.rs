@@ -6,10 +6,11 @@ use cedar_policy_symcc::Env;
 use serde_json::{Map, Value, json};
 
 use super::assume::Environment;
+use super::terms::{has, is_empty, path};
 use super::{Confirmed, Counterexample};
 use crate::policy::cases::{self, Case};
 use crate::policy::engine::Engine;
-use crate::policy::expression::{all, equal, has, is_empty, literal, not, path};
+use crate::policy::expression::{all, equal, literal, not};
 use crate::policy::facts;
 use crate::policy::json::read_back;
 use crate::policy::request::{Agent, Changed, Request, resource};
@@ -190,10 +191,9 @@ impl Model {
                 members.insert(name.to_owned(), value);
             }
         };
-        if self.server.is_empty() {
-            if let Some(call) = intent.pointer_mut("/calls/0").and_then(Value::as_object_mut) {
-                call.remove("server");
-            }
+        let call = intent.pointer_mut("/calls/0").and_then(Value::as_object_mut);
+        if let Some(call) = call.filter(|_| self.server.is_empty()) {
+            call.remove("server");
         }
         if self.flag(&["claimed", "goal_stated"]) {
             put(&mut intent, "goal", json!("a goal"));
@@ -327,6 +327,7 @@ impl Model {
             context: self.context.clone(),
             changed: None,
             stopped: None,
+            supposed: false,
         }
     }
 }
