@@ -1,6 +1,6 @@
 //! Paths as text. No disk is asked: a link can still lead elsewhere, which a check before the call cannot know.
 
-/// The path's steps, without empty ones and `.`; `None` where a step is `..`, where none is left, or where it is no one
+/// The path's steps, without empty ones and `.`; `None` where a step is `..` or either with space around it, where none is left, or where it is no one
 /// line.
 pub(super) fn canonical(text: &str) -> Option<String> {
     if text.chars().any(char::is_control) {
@@ -11,7 +11,8 @@ pub(super) fn canonical(text: &str) -> Option<String> {
     for step in text.split('/') {
         match step {
             "" | "." => {}
-            ".." => return None,
+            // `. ` and `.. ` are other names, and would be the same ones once trimmed.
+            step if matches!(step.trim(), "." | "..") => return None,
             step => steps.push(step),
         }
     }
