@@ -144,7 +144,7 @@ impl Asked {
     }
 }
 
-fn pay(to: &str, amount: Value) -> Asked {
+fn pay(to: &str, amount: &Value) -> Asked {
     asked("bank", "send_money", json!({"to": to, "amount": amount}))
 }
 
@@ -153,14 +153,14 @@ fn cases() -> Vec<(&'static str, &'static str, Asked)> {
     let stranger = "DE44500105175407324931";
     let mail = |cc: &str| asked("mail", "send", json!({"to": ["a@x.example"], "cc": [cc], "body": "hello"}));
     vec![
-        ("a payment that is too large is held", RULES, pay(LANDLORD, json!(250))),
-        ("a payment to a stranger is held", RULES, pay(stranger, json!(5))),
-        ("a large payment to a stranger is held by two rules", RULES, pay(stranger, json!(250))),
-        ("an amount without an exact form is held", RULES, pay(LANDLORD, json!(12.345_678))),
+        ("a payment that is too large is held", RULES, pay(LANDLORD, &json!(250))),
+        ("a payment to a stranger is held", RULES, pay(stranger, &json!(5))),
+        ("a large payment to a stranger is held by two rules", RULES, pay(stranger, &json!(250))),
+        ("an amount without an exact form is held", RULES, pay(LANDLORD, &json!(12.345_678))),
         (
             "no goal and no reasoning is denied",
             RULES,
-            Asked { goal: false, reasoning: 0, ..pay(LANDLORD, json!(5)) },
+            Asked { goal: false, reasoning: 0, ..pay(LANDLORD, &json!(5)) },
         ),
         (
             "a card number is denied",
@@ -191,12 +191,12 @@ fn cases() -> Vec<(&'static str, &'static str, Asked)> {
             Asked { after: vec!["c1".to_owned()], ..asked("bank", "balance", json!({})) },
         ),
         ("a rule that fails", OVERFLOWS, asked("bank", "balance", json!({}))),
-        ("what is allowed", RULES, pay(LANDLORD, json!(5))),
-        ("no policy", "", pay(LANDLORD, json!(5))),
+        ("what is allowed", RULES, pay(LANDLORD, &json!(5))),
+        ("no policy", "", pay(LANDLORD, &json!(5))),
         (
             "control characters and long texts are shown as such",
             RULES,
-            pay(&format!("\u{1b}[31m{}", "x".repeat(200)), json!("ten\u{7}")),
+            pay(&format!("\u{1b}[31m{}", "x".repeat(200)), &json!("ten\u{7}")),
         ),
     ]
 }
@@ -284,17 +284,17 @@ fn what_is_said_to_have_changed_it_does() {
     };
     let decided = |asked: &Asked| asked.decide(&engine).decision.outcome;
     let stranger = "DE44500105175407324931";
-    let large = pay(LANDLORD, json!(250));
+    let large = pay(LANDLORD, &json!(250));
     assert_eq!(words(&large), ["allow: amount were just below 100"]);
     assert_eq!(decided(&large), Outcome::Hold);
-    assert_eq!(decided(&pay(LANDLORD, json!(99.9999))), Outcome::Allow);
-    assert_eq!(decided(&pay(LANDLORD, json!(100))), Outcome::Hold);
-    let strange = pay(stranger, json!(5));
+    assert_eq!(decided(&pay(LANDLORD, &json!(99.9999))), Outcome::Allow);
+    assert_eq!(decided(&pay(LANDLORD, &json!(100))), Outcome::Hold);
+    let strange = pay(stranger, &json!(5));
     assert_eq!(words(&strange), ["allow: the user had named the destination (\"/to\")"]);
     assert_eq!(decided(&strange), Outcome::Hold);
     let named = Asked { words: "Pay DE44500105175407324931, please", ..strange };
     assert_eq!(decided(&named), Outcome::Allow);
-    let silent = Asked { goal: false, reasoning: 0, ..pay(LANDLORD, json!(5)) };
+    let silent = Asked { goal: false, reasoning: 0, ..pay(LANDLORD, &json!(5)) };
     assert_eq!(decided(&silent), Outcome::Deny);
     for one in [Asked { goal: true, ..silent.clone() }, Asked { reasoning: 1, ..silent.clone() }] {
         assert_eq!(decided(&one), Outcome::Deny, "neither alone is enough, so a pair is told");
@@ -322,7 +322,7 @@ fn nobody_is_advised_to_say_what_is_not_so() {
 @id("that-account") forbid (principal, action == Action::"bank/send_money", resource)
 when { context.args has to && context.args.to == "DE89370400440532013000" };
 "#;
-    let told = pay(LANDLORD, json!(5)).explain(&engine(rules)).alternatives;
+    let told = pay(LANDLORD, &json!(5)).explain(&engine(rules)).alternatives;
     assert!(!told.is_empty());
     let advised: Vec<_> = told.iter().filter(|other| other.can_be_brought_about).collect();
     assert!(advised.is_empty(), "{advised:?}");
@@ -355,10 +355,10 @@ fn a_search_that_was_cut_short_says_so() {
 /// What does not follow from what was sealed is not explained away.
 #[test]
 fn another_verdict_or_another_bundle_is_seen() {
-    let large = pay(LANDLORD, json!(250));
+    let large = pay(LANDLORD, &json!(250));
     let evaluated = large.decide(&engine(RULES));
     let mut forged = evaluated.clone();
-    let other = pay(LANDLORD, json!(5)).decide(&engine(RULES));
+    let other = pay(LANDLORD, &json!(5)).decide(&engine(RULES));
     let place = forged.evaluation.iter().position(|field| field.path == "/verdicts/0").unwrap();
     forged.evaluation[place].jcs.clone_from(&other.evaluation[place].jcs);
     let output = explain(&forged, RULES, &[]);

@@ -151,7 +151,7 @@ fn packs_pass_and_planted_holes_are_found() {
         return;
     }
     let starter = root("policies/starter");
-    prove(&starter, &["--never", LARGE, "--never-errors", "--dead-rules"], 0);
+    prove(&starter, &["--never", LARGE, "--never-errors"], 0);
     // A hole: another amount, an `unless` that lets more pass, a rule that no longer holds the payments.
     for (old, new) in [
         ("lessThan(decimal(\"100.0\"))", "lessThan(decimal(\"1000.0\"))"),
@@ -496,7 +496,7 @@ fn required_proofs_are_made_before_a_bundle_becomes_active() {
     assert_eq!(made.status, 201, "{}", made.text());
     let index = made.json()["index"].as_u64().unwrap();
     let sealed = handed_out(&home, &server, index + 1);
-    for said in ["queries_digest", "no-payments", "\"solver\":\"cvc5 ", "always denied: action in Action::"] {
+    for said in ["queries_digest", "no-payments", "cvc5 ", "always denied: action in Action::"] {
         assert!(sealed.contains(said), "{said:?} is not sealed");
     }
     server.stop().expect(0);

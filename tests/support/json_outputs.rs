@@ -50,6 +50,11 @@ pub(crate) const OUTPUTS: &[Output] = &[
     ),
     output("foreseal policy sign DIR --json", "policy.signed", "the key it was signed with"),
     output(
+        "foreseal policy prove DIR --json",
+        "policy.proof",
+        "each property, and calls on which it does not hold",
+    ),
+    output(
         "foreseal policy diff OLD NEW --json",
         "policy.diff",
         "what the new bundle says otherwise, and where that leads",
@@ -79,7 +84,6 @@ pub(crate) const OTHERS: &[(&str, &str)] = &[
     ("intent.schema.json", "the body of `POST /v1/intents`: what an agent declares"),
     ("answer.schema.json", "the answer to a sealed intent"),
     ("problem.schema.json", "an error over HTTP"),
-    ("policy.proof.schema.json", "what `foreseal policy prove DIR --json` prints, in a build that proves"),
     ("bundle.schema.json", "a bundle's manifest, `data/manifest.json`"),
     ("entry.TYPE.schema.json", "the leaves of the log, one file for each type"),
     ("openapi.json", "the whole HTTP interface"),

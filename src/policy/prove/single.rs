@@ -49,7 +49,7 @@ pub(super) fn ask(
     let mut models = Vec::new();
     // Of what no rule looks at, too, an example shall say nothing that cannot be.
     let whole = assumption(bundle, environment, &Looked::everything());
-    for demand in plain() {
+    for demand in plain(environment) {
         let demanding: Vec<Value> = guards.iter().cloned().chain([whole.clone(), demand]).collect();
         if let Some(Found::Example(found)) = question(&demanding) {
             models.extend(Model::read(&found, environment));

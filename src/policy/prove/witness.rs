@@ -6,7 +6,7 @@ use cedar_policy_symcc::Env;
 use serde_json::{Map, Value, json};
 
 use super::assume::Environment;
-use super::terms::{has, is_empty, path};
+use super::terms::{has, if_then, is_empty, path};
 use super::{Confirmed, Counterexample};
 use crate::policy::cases::{self, Case};
 use crate::policy::engine::Engine;
@@ -53,10 +53,18 @@ pub(super) enum Candidate {
 
 /// Demands that make examples such as people write: a first call, an opened session, nothing strange about it. Asked for
 /// after one was found at all; the first list is the strictest.
-pub(super) fn plain() -> [Value; 2] {
+pub(super) fn plain(environment: &Environment<'_>) -> [Value; 2] {
     let of = |attributes: &[&str]| path("context", attributes);
     let number = |attributes: &[&str], number: i64| equal(of(attributes), literal(number));
+    // Numbers that JSON writes as they are.
+    let modest = environment.tool.into_iter().flat_map(|tool| tool.fields.names().map(|name| (tool, name)));
+    let modest = modest.flat_map(|(tool, name)| tool.fields.branches(name));
+    let modest = modest.filter(|branch| branch.shape == Shape::Decimal).map(|branch| {
+        let value = path("context", &["args", &branch.attribute]);
+        if_then(has("context", &["args", &branch.attribute]), modest(value))
+    });
     let few = [
+        all(modest),
         is_empty(of(&["unrepresented"])),
         number(&["calls_in_intent"], 1),
         not(has("context", &["plan"])),
@@ -88,6 +96,17 @@ pub(super) fn plain() -> [Value; 2] {
     let copies = copies.map(|flag| not(of(&["grounding", flag])));
     let all_of_it = few.clone().into_iter().chain(more).chain(flags).chain(copies);
     [all(all_of_it), all(few)]
+}
+
+/// Between minus a million and a million.
+fn modest(value: Value) -> Value {
+    let decimal = |text: &str| json!({"decimal": [literal(text)]});
+    let above = json!({"greaterThan": [value.clone(), decimal("-1000000.0")]});
+    let below = Value::Object(Map::from_iter([(
+        "lessThan".to_owned(),
+        Value::Array(vec![value, decimal("1000000.0")]),
+    )]));
+    all([above, below])
 }
 
 impl Model {
