@@ -688,6 +688,8 @@ fn destinations(args: &Value) -> BTreeMap<(String, String), usize> {
             Value::Array(items) => items.iter().for_each(|item| leaves(item, found)),
             Value::Object(object) => object.values().for_each(|value| leaves(value, found)),
             Value::Null => {}
+            // `0.0` is sealed as `0`.
+            Value::Number(number) => found.push(number.as_f64().unwrap().to_string()),
             other => found.push(other.to_string()),
         }
     }

@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::fsck::Fsck;
+#[cfg(feature = "server")]
+use super::party::Party;
 #[cfg(feature = "replay")]
 use super::policy::Policy;
 
@@ -85,18 +88,6 @@ impl Command {
                 | Agent::Revoke { json, .. }
                 | Agent::List { json, .. },
             )
-            | Self::Application(
-                Party::Add { json, .. }
-                | Party::Rotate { json, .. }
-                | Party::Revoke { json, .. }
-                | Party::List { json, .. },
-            )
-            | Self::ToolServer(
-                Party::Add { json, .. }
-                | Party::Rotate { json, .. }
-                | Party::Revoke { json, .. }
-                | Party::List { json, .. },
-            )
             | Self::Submit(Submit { json, .. })
             | Self::Export(Export { what: None, bundle: ExportBundle { json, .. } }) => *json,
             Self::Verify(
@@ -106,6 +97,8 @@ impl Command {
             | Self::Inspect(Inspect { json, .. })
             | Self::Fsck(Fsck { json, .. })
             | Self::Export(Export { what: Some(ExportWhat::Tiles(ExportTiles { json, .. })), .. }) => *json,
+            #[cfg(feature = "server")]
+            Self::Application(what) | Self::ToolServer(what) => what.json(),
             #[cfg(feature = "replay")]
             Self::Replay(what) => what.json,
             #[cfg(feature = "replay")]
@@ -251,49 +244,6 @@ pub(super) enum Agent {
         connection: Connection,
     },
     /// List the registered agents, one a line
-    List {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-        #[command(flatten)]
-        connection: Connection,
-    },
-}
-
-#[cfg(feature = "server")]
-#[derive(Debug, Subcommand)]
-pub(super) enum Party {
-    /// Register one and print its token, once
-    Add {
-        /// Its name; a tool server's is the one by which calls name it
-        name: String,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-        #[command(flatten)]
-        connection: Connection,
-    },
-    /// Give one a new token and print it, once; the old one ends
-    Rotate {
-        /// Its name
-        name: String,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-        #[command(flatten)]
-        connection: Connection,
-    },
-    /// End a registration
-    Revoke {
-        /// Its name
-        name: String,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-        #[command(flatten)]
-        connection: Connection,
-    },
-    /// List those that are registered
     List {
         /// Print JSON
         #[arg(long)]
@@ -469,19 +419,6 @@ pub(super) struct Inspect {
     /// The leaf to show, of a data directory
     #[arg(long, value_name = "N")]
     pub(super) index: Option<u64>,
-    /// Print JSON
-    #[arg(long)]
-    pub(super) json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct Fsck {
-    /// The data directory
-    #[arg(long, env = "FORESEAL_DATA", value_name = "DIR")]
-    pub(super) data: PathBuf,
-    /// Its keys [default: <DATA>.keys]
-    #[arg(long, env = "FORESEAL_KEYS", value_name = "DIR")]
-    pub(super) keys: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,

@@ -1,12 +1,28 @@
 //! `foreseal fsck`: every byte of a data directory, with its keys.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::arguments::Fsck;
+use clap::Args;
+
 use super::files;
 use super::output::{self, Failure};
 use crate::ledger::fsck::{self, Keys};
 use crate::ledger::layout::Layout;
+
+/// Arguments of `foreseal fsck`.
+#[derive(Debug, Args)]
+pub(super) struct Fsck {
+    /// The data directory
+    #[arg(long, env = "FORESEAL_DATA", value_name = "DIR")]
+    pub(super) data: PathBuf,
+    /// Its keys [default: <DATA>.keys]
+    #[arg(long, env = "FORESEAL_KEYS", value_name = "DIR")]
+    pub(super) keys: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
 
 pub(super) fn run(what: &Fsck) -> Result<ExitCode, Failure> {
     let disk = files::disk();

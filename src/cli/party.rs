@@ -2,12 +2,68 @@
 
 use std::process::ExitCode;
 
+use clap::Subcommand;
 use serde_json::json;
 
 use super::agent::{list, no_name, post, print_token, with_schema};
-use super::arguments::Party;
+use super::arguments::Connection;
 use super::output::{Failure, data, status};
 use crate::record::intent::is_id;
+
+/// What can be typed after `application` and `tool-server`.
+#[derive(Debug, Subcommand)]
+pub(super) enum Party {
+    /// Register one and print its token, once
+    Add {
+        /// Its name; a tool server's is the one by which calls name it
+        name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Give one a new token and print it, once; the old one ends
+    Rotate {
+        /// Its name
+        name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// End a registration
+    Revoke {
+        /// Its name
+        name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// List those that are registered
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        connection: Connection,
+    },
+}
+
+impl Party {
+    /// Whether JSON was asked for.
+    pub(super) fn json(&self) -> bool {
+        match self {
+            Self::Add { json, .. }
+            | Self::Rotate { json, .. }
+            | Self::Revoke { json, .. }
+            | Self::List { json, .. } => *json,
+        }
+    }
+}
 
 pub(super) fn applications(what: &Party) -> Result<ExitCode, Failure> {
     run(what, "applications", "applications")

@@ -38,6 +38,10 @@ fn check_outcome(entry: &OutcomeEntry, record: &Value, seed: &Seed) -> Result<()
 
 /// An intent's documents, as its entry commits to them.
 pub(in crate::ledger) struct Documents {
+    #[cfg_attr(
+        not(feature = "replay"),
+        expect(dead_code, reason = "only a build that decides derives again")
+    )]
     pub(in crate::ledger) intent: Intent,
     pub(in crate::ledger) evaluation: Value,
 }
@@ -45,6 +49,10 @@ pub(in crate::ledger) struct Documents {
 /// A part of an intent's payload that is not what its entry commits to.
 pub(in crate::ledger) struct Unfit {
     /// The evaluation; otherwise the declared document, or both are none.
+    #[cfg_attr(
+        not(feature = "replay"),
+        expect(dead_code, reason = "only a build that decides derives again")
+    )]
     pub(in crate::ledger) evaluation: bool,
     pub(in crate::ledger) problem: String,
 }

@@ -57,6 +57,15 @@ fn of_text(place: &Place<'_>, at: &str, text: &str, given: bool) -> Vec<Finding>
         let found = place.found(at, "gives-orders", threat, severity, message, read);
         findings.push(Finding { excerpt: quoted(text), ..found });
     }
+    let leads = ["pii-email", "pii-iban"].iter().any(|class| signals.classes.contains(*class));
+    if at.ends_with("/default") && (leads || text.starts_with("http://") || text.starts_with("https://")) {
+        let message = "a default that leads somewhere: who leaves the argument out sends there";
+        let hint =
+            "leave the argument out of the registry's \"input\", or have rules demand a value of the user's";
+        let (threat, rule) = (Threat::ToolPoisoning, "default-destination");
+        let found = place.found(at, rule, threat, Severity::Medium, message, hint);
+        findings.push(Finding { excerpt: quoted(text), ..found });
+    }
     if signals.encoded {
         let message = "something readable, or much of something, under an encoding";
         let found = place.found(at, "encoded-text", Threat::HiddenInstruction, Severity::High, message, read);
