@@ -57,14 +57,14 @@ pub(super) fn plain(environment: &Environment<'_>) -> [Value; 2] {
     let of = |attributes: &[&str]| path("context", attributes);
     let number = |attributes: &[&str], number: i64| equal(of(attributes), literal(number));
     // Numbers that JSON writes as they are.
-    let modest = environment.tool.into_iter().flat_map(|tool| tool.fields.names().map(|name| (tool, name)));
-    let modest = modest.flat_map(|(tool, name)| tool.fields.branches(name));
-    let modest = modest.filter(|branch| branch.shape == Shape::Decimal).map(|branch| {
+    let fields = environment.tool.map(|tool| &tool.fields).into_iter();
+    let decimals = fields.flat_map(|fields| fields.names().flat_map(|name| fields.branches(name)));
+    let decimals = decimals.filter(|branch| branch.shape == Shape::Decimal).map(|branch| {
         let value = path("context", &["args", &branch.attribute]);
         if_then(has("context", &["args", &branch.attribute]), modest(value))
     });
     let few = [
-        all(modest),
+        all(decimals),
         is_empty(of(&["unrepresented"])),
         number(&["calls_in_intent"], 1),
         not(has("context", &["plan"])),
