@@ -167,8 +167,6 @@ fn served(runs: &mut Runs) -> Stage {
     let token = home.admin_token();
     let operator = Some((&server, token.as_str()));
     let old = home.file("old", server.operator().get("/checkpoint").body);
-    let watching = json!({"files": {"none.cedar": "@id(\"none\") forbid (principal, action, resource);"}, "mode": "shadow"});
-    assert_eq!(server.operator().post("/v1/policies", watching.to_string()).status, 201);
     let added = runs.run("foreseal agent add NAME --json", ["bot", "--role", "assistant"], operator, 0);
     runs.run("foreseal agent add NAME --json", ["bot"], operator, 2);
     let rotated = runs.run("foreseal agent rotate NAME --json", ["bot"], operator, 0);
@@ -200,6 +198,11 @@ fn served(runs: &mut Runs) -> Stage {
     runs.run("foreseal submit FILE --json", [text(&one)], bot, 0);
     parties(runs, &server, &token, &good);
     active_policies(runs, &home, &server, &token, &good);
+    // A bundle in shadow, and something for it to judge.
+    let watching = json!({"files": {"none.cedar": "@id(\"none\") forbid (principal, action, resource);"}, "mode": "shadow"});
+    assert_eq!(server.operator().post("/v1/policies", watching.to_string()).status, 201);
+    let watched = home.file("watched", allowed("bot").to_string());
+    runs.run("foreseal submit FILE", [text(&watched)], bot, 0);
     let closed = Home::new();
     let nobody = ["--url", "http://127.0.0.1:9", "--token", "fsk_x"];
     let unanswered = runs.run(
