@@ -81,6 +81,33 @@ fn every_number_over_our_own_runs_is_the_one_that_can_be_counted_by_hand() {
     assert_eq!(cases[0]["calls"][0]["rules"], json!(["ungrounded-destination"]));
 }
 
+/// Recordings seldom name servers: a call that names none goes to the one that has the tool, and nothing else changes.
+#[test]
+fn a_call_that_names_no_server_goes_to_the_one_that_has_its_tool() {
+    let named = std::fs::read_to_string(here("examples/evaluation/office.jsonl")).unwrap();
+    let unnamed = named.lines().map(|line| {
+        let mut run: Value = serde_json::from_str(line).unwrap();
+        for step in run["steps"].as_array_mut().unwrap() {
+            for call in step.get_mut("tool_calls").and_then(Value::as_array_mut).into_iter().flatten() {
+                assert!(call.as_object_mut().unwrap().remove("server").is_some(), "it was named: {line}");
+            }
+        }
+        format!("{run}\n")
+    });
+    let directory = tempfile::tempdir().unwrap();
+    let traces = directory.path().join("office.jsonl");
+    std::fs::write(&traces, unnamed.collect::<String>()).unwrap();
+    let asked = |traces: String| {
+        let (policies, tools) = (here("policies/default"), here("policies/default/tools.json"));
+        report(
+            &["--traces", &traces, "--policies", &policies, "--tools", &tools, "--json"].map(str::to_owned),
+        )
+    };
+    let (with, without) =
+        (asked(here("examples/evaluation/office.jsonl")), asked(traces.display().to_string()));
+    assert_eq!((&with["rows"], &with["rules"]), (&without["rows"], &without["rules"]));
+}
+
 #[test]
 fn a_plan_from_the_application_says_what_is_expected() {
     let tasks = json!({"1": {"office": {"user": {"pay-rent": {

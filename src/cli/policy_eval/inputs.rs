@@ -36,12 +36,13 @@ const SIDE_EFFECTS: [&str; 11] = [
 
 impl Judge {
     /// Reads a bundle. With files of tools, these take the place of its own, and what belongs to its own tools, its tests,
-    /// its manifest and signature, is left out.
+    /// its manifest and signature, is left out; its rules and named signals stay.
     pub(super) fn read(directory: &Path, tools: &[PathBuf]) -> Result<Self, Failure> {
         let mut files = files::read_bundle(directory)?;
         if !tools.is_empty() {
             files.retain(|name, _| {
-                std::path::Path::new(name).extension().is_some_and(|extension| extension == "cedar")
+                name == "signals.json"
+                    || Path::new(name).extension().is_some_and(|extension| extension == "cedar")
             });
             files.insert("tools.json".to_owned(), merged(tools)?);
         }
@@ -52,6 +53,15 @@ impl Judge {
         let tools = bundle.tools().map(|tool| ((tool.server.clone(), tool.name.clone()), tool.clone()));
         let tools = tools.collect();
         Ok(Self { files, bundle, tools })
+    }
+
+    /// The server of a call that names none: its suite; where the suite has no such tool, the one server that has.
+    pub(super) fn server<'a>(&'a self, suite: &'a str, name: &str) -> &'a str {
+        let mut others = self.tools.keys().filter(|(server, tool)| tool == name && !server.is_empty());
+        match (self.tool(suite, name), others.next(), others.next()) {
+            (None, Some((server, _)), None) => server,
+            _ => suite,
+        }
     }
 
     pub(super) fn tool(&self, server: &str, name: &str) -> Option<&Tool> {
@@ -156,8 +166,9 @@ impl Plans {
 }
 
 fn step(judge: &Judge, suite: &str, call: &Intended) -> Value {
-    let Some(tool) = judge.tool(suite, &call.name) else {
-        return json!({ "server": suite, "tool": call.name, "free": true, "count": RUNS });
+    let server = judge.server(suite, &call.name);
+    let Some(tool) = judge.tool(server, &call.name) else {
+        return json!({ "server": server, "tool": call.name, "free": true, "count": RUNS });
     };
     let argument = |path: &str| path.split('/').nth(1).map(|name| name.replace("~1", "/").replace("~0", "~"));
     let destinations: BTreeSet<String> =
@@ -170,6 +181,6 @@ fn step(judge: &Judge, suite: &str, call: &Intended) -> Value {
         .collect();
     let free: Vec<&str> = tool.arguments().filter(|name| !destinations.contains(*name)).collect();
     json!({
-        "server": suite, "tool": call.name, "args": constants, "grounded": destinations, "free": free, "count": RUNS,
+        "server": server, "tool": call.name, "args": constants, "grounded": destinations, "free": free, "count": RUNS,
     })
 }

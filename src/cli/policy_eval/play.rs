@@ -118,7 +118,7 @@ impl Stage {
             self.agents.insert(run.suite.clone(), (name, caller));
         }
         for call in run.steps.iter().flat_map(|step| &step.tool_calls) {
-            let server = server_of(run, call);
+            let server = server_of(&self.judge, run, call);
             if !self.servers.contains_key(server) {
                 let caller = self.party(PartyKind::ToolServer, server).await?;
                 self.servers.insert(server.to_owned(), caller);
@@ -177,9 +177,9 @@ fn registration_failure(name: &str, error: &ServiceError) -> Failure {
     Failure::new(format!("registering {name:?}: {error}"), hint)
 }
 
-/// A call's server: its own word, else the suite.
-fn server_of<'a>(run: &'a Run, call: &'a ToolCall) -> &'a str {
-    call.server.as_deref().unwrap_or(&run.suite)
+/// A call's server: its own word, else what the registry says.
+fn server_of<'a>(judge: &'a Judge, run: &'a Run, call: &'a ToolCall) -> &'a str {
+    call.server.as_deref().unwrap_or_else(|| judge.server(&run.suite, &call.name))
 }
 
 /// The agent of one run.
@@ -226,7 +226,7 @@ impl<'a> Actor<'a> {
                 Err(error) => return Err(error),
             };
             let (run, judge) = (&self.scene.run, &self.stage.judge);
-            let server = server_of(run, call).to_owned();
+            let server = server_of(judge, run, call).to_owned();
             let played = PlayedCall {
                 side_effect: judge.has_side_effect(&server, &call.name),
                 fetch: judge.fetches(&server, &call.name),
@@ -247,7 +247,8 @@ impl<'a> Actor<'a> {
             };
             let status = if result.failed() { "error" } else { "ok" };
             let outcome = json!({ "call": "c1", "status": status, "result": result.content });
-            let server = self.stage.servers.get(server_of(&self.scene.run, call)).unwrap_or(self.caller);
+            let server = server_of(&self.stage.judge, &self.scene.run, call);
+            let server = self.stage.servers.get(server).unwrap_or(self.caller);
             self.stage.service.report_outcome(server, id, Some(self.name.to_owned()), outcome).await?;
         }
         Ok(())
@@ -258,7 +259,7 @@ impl<'a> Actor<'a> {
         let thoughts = newest(&self.thoughts, limits::REASONING_STEPS_MAX, REASONING_MAX_BYTES, |t| t.len());
         let size = |observation: &Value| observation.to_string().len();
         let read = newest(&self.read, limits::OBSERVATIONS_MAX, OBSERVATIONS_MAX_BYTES, size);
-        let server = server_of(&self.scene.run, call);
+        let server = server_of(&self.stage.judge, &self.scene.run, call);
         json!({
             "agent": self.name,
             "session": self.scene.session,

@@ -1,7 +1,7 @@
 //! Policies that were written for other systems, carried over into bundles: Agent-SPM's JSON, and YAML lists and rules.
 //!
 //! In those the first rule that matches decides; here all rules are asked and the strictest answer counts. So each rule
-//! becomes one that excludes the earlier ones (see [`first_match`]), and conditions become named signals.
+//! becomes one that excludes the earlier ones (see `first_match`), and conditions become named signals.
 //!
 //! # What it does not do
 //! It reads no file and activates nothing. It does not guess: what it cannot carry over it says.
