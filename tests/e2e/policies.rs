@@ -297,6 +297,23 @@ fn a_manifest_says_whether_a_bundle_watches() {
     server.stop().expect(0);
 }
 
+/// A member that is there says something: `null` is refused, as the interface's description has it.
+#[test]
+fn null_is_not_taken_for_a_member_that_is_left_out() {
+    let home = Home::with_ledger();
+    let server = home.serve();
+    let operator = server.operator();
+    let before = history(&operator);
+    let activation = json!({ "files": files(DENIES), "mode": null }).to_string();
+    for (path, body) in
+        [("/v1/policies", activation), ("/v1/policies/rollback", json!({ "to": null }).to_string())]
+    {
+        assert_problem(&operator.post(path, body), E::MalformedRequest);
+    }
+    assert_eq!(history(&operator), before, "nothing became active");
+    server.stop().expect(0);
+}
+
 /// Two bundles take turns while agents ask: each decision is wholly that of the bundle that its leaf names.
 #[test]
 fn each_decision_is_wholly_of_one_bundle() {

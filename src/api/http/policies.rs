@@ -7,7 +7,7 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::json;
 
 use super::admin::After;
@@ -22,7 +22,7 @@ use crate::service::{ErrorCode, PolicyMode, PolicySummary, RollbackTo, ServiceEr
 #[serde(deny_unknown_fields)]
 struct Activation {
     files: BTreeMap<String, String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "said")]
     mode: Option<PolicyMode>,
 }
 
@@ -30,8 +30,13 @@ struct Activation {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Rollback {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "said")]
     to: Option<RollbackTo>,
+}
+
+/// A member that may be left out, and is not `null`: who writes `null` may have meant something.
+fn said<'de, T: Deserialize<'de>, D: Deserializer<'de>>(given: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(given).map(Some)
 }
 
 fn summary(policy: &PolicySummary) -> Result<Response, ServiceError> {
